@@ -1,0 +1,1 @@
+"""pktlab: documents about Linux networking, made to prove what they say."""
