@@ -31,9 +31,7 @@ def interface_name(name: str) -> str:
             "a name has 1 to 15 bytes, no slash, no colon and no blank",
         )
     if name in ("all", "default"):
-        raise fault(
-            f"{name!r} as an interface name would collide with net.ipv4.conf.{name}", "choose another name"
-        )
+        raise fault(f"{name!r} as an interface name would collide with net.ipv4.conf.{name}", "choose another name")
     return name
 
 

@@ -1,0 +1,149 @@
+"""A topology: what should exist when an act begins. Data, not actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pktlab.interface import Interface
+from pktlab.topology import check, sysctl
+from pktlab.topology.device import Device
+from pktlab.topology.namespace import Namespace
+from pktlab.topology.origin import fault, origin
+from pktlab.topology.settings import Link, Netns, OnDevice, Setting, Sysctl, Up
+
+# Below are the indexes that a namespace hands out by itself (lo has 1); a lab's own ones are unique in the
+# whole lab, which spares it the second that the kernel otherwise waits for a carrier (linkwatch_urgent_event()
+# in net/core/link_watch.c treats a veth whose two ends share an ifindex as not urgent).
+FIRST_INDEX = 101
+
+
+class Topology:
+    """A declared network of namespaces.
+
+    `arp_timeout` is for how many seconds an unanswered ARP question is waited for: by default 0.1, one
+    request, on every interface of the lab (``mcast_solicit=1``, ``retrans_time_ms=100``), so that a lab about
+    something else need not wait 3 s for each absence; None leaves the kernel's own timers (three requests, a
+    second each), for labs about the timers. `ipv6` leaves IPv6 on; it is off otherwise, since it fills a
+    capture with its own traffic.
+    """
+
+    def __init__(self, *, arp_timeout: float | None = 0.1, ipv6: bool = False) -> None:
+        if arp_timeout is not None and not 0.001 <= arp_timeout <= 60:
+            raise fault(f"arp_timeout {arp_timeout!r} is out of range", "give seconds from 0.001 to 60, or None")
+        self.arp_timeout = arp_timeout
+        self.ipv6 = ipv6
+        self.namespaces: dict[str, Namespace] = {}
+        self._settings: list[Setting] = []
+        self._known: set[str] = set()
+        self._index = FIRST_INDEX
+        self._live = False
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """Everything declared, in the order of declaration."""
+        return tuple(self._settings)
+
+    @property
+    def devices(self) -> list[Device]:
+        """Every declared interface, lo included, namespace by namespace."""
+        return [device for namespace in self.namespaces.values() for device in namespace.devices.values()]
+
+    def namespace(self, name: str) -> Namespace:
+        """Declare a network namespace; its lo is up unless ``namespace.lo.down()`` says otherwise."""
+        check.namespace_name(name)
+        if name in self.namespaces:
+            raise fault(f"the topology already has a namespace {name!r}", "give each namespace its own name")
+        namespace = Namespace(self, name)
+        self.namespaces[name] = namespace
+        place = origin()
+        self.declare(Netns(netns=name, origin=place))
+        self.declare(Up(netns=name, origin=place, device=namespace.lo))
+        return namespace
+
+    def sysctl(self, name: str, value: int | str) -> None:
+        """Declare a sysctl in every namespace declared so far; {} stands for each of its interfaces but lo."""
+        for namespace in self.namespaces.values():
+            if "{}" not in name:
+                namespace.sysctl(name, value)
+                continue
+            for device in namespace.devices.values():
+                if device.kind != "loopback":
+                    device.sysctl(name, value)
+
+    def declare(self, setting: Setting) -> None:
+        """Add a setting; refuse one that is there already or comes when the network is up."""
+        if self._live:
+            raise fault(
+                f"declared while the network is up: {setting.command.splitlines()[0]}",
+                "a topology is declared at the top of the lab; an act changes the live network through net",
+            )
+        if setting.command in self._known:
+            raise fault(f"declared twice: {setting.command.splitlines()[0]}", "remove one of the two")
+        if isinstance(setting, Sysctl):
+            for other in self._settings:
+                if isinstance(other, Sysctl) and (other.netns, other.key) == (setting.netns, setting.key):
+                    raise fault(
+                        f"{setting.key} is already {other.value} in {setting.netns!r} (line {other.origin.line})",
+                        "declare one value; an act can change it with net.sysctl()",
+                    )
+        self._known.add(setting.command)
+        self._settings.append(setting)
+
+    def remove(self, kind: type[OnDevice], device: Interface) -> None:
+        """Withdraw the declarations of one kind that stand on `device`."""
+        for setting in list(self._settings):
+            if type(setting) is kind and setting.device == device:
+                self._settings.remove(setting)
+                self._known.discard(setting.command)
+
+    def without(self, commands: Iterable[str]) -> Topology:
+        """Return this topology less the settings whose `command` is given, and less what stands on them.
+
+        The declared objects are shared, so the acts of the lab run on it unchanged. Raises TopologyError for
+        a command that nothing declares.
+        """
+        gone: set[Setting] = set()
+        for command in commands:
+            found = [s for s in self._settings if s.command == command]
+            if not found:
+                raise fault(f"nothing declares {command!r}", "see `pktlab show` for the declared settings")
+            gone.update(found)
+        kept = [s for s in self._settings if s not in gone]
+        spaces = {s.netns for s in kept if isinstance(s, Netns)}
+        lost = {device for s in gone if isinstance(s, Link) for device in s.creates}
+        while True:
+            lost |= {d for n in self.namespaces.values() if n.name not in spaces for d in n.devices.values()}
+            stays = [s for s in kept if s.netns in spaces and not lost.intersection(_needs(s))]
+            if len(stays) == len(kept):
+                break
+            lost |= {d for s in kept if s not in stays and isinstance(s, Link) for d in s.creates}
+            kept = stays
+        reduced = Topology(arp_timeout=self.arp_timeout, ipv6=self.ipv6)
+        reduced.namespaces = {name: n for name, n in self.namespaces.items() if name in spaces}
+        reduced._settings = kept
+        reduced._known = {s.command for s in kept}
+        reduced._index = self._index
+        return reduced
+
+    def mac(self, namespace: Namespace, number: int) -> str:
+        """Return the MAC of the `number`-th interface of a namespace: locally administered, unique in the lab."""
+        place = list(self.namespaces.values()).index(namespace) + 1 if namespace in self.namespaces.values() else 0
+        return f"02:00:{place >> 8:02x}:{place & 255:02x}:{number >> 8:02x}:{number & 255:02x}"
+
+    def next_index(self) -> int:
+        """Hand out the next ifindex."""
+        self._index += 1
+        return self._index - 1
+
+    def neighbour_timers(self) -> dict[str, str]:
+        """Return the neighbour timers that every interface of the lab gets, by their names below net/ipv4/neigh."""
+        timers = dict(sysctl.NEIGHBOUR_BASELINE)
+        if self.arp_timeout is not None:
+            timers |= {"mcast_solicit": "1", "retrans_time_ms": str(max(1, round(self.arp_timeout * 1000)))}
+        return timers
+
+
+def _needs(setting: Setting) -> tuple[Interface, ...]:
+    if isinstance(setting, Link):
+        return (*setting.devices, *setting.creates)
+    return setting.devices
