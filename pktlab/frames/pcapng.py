@@ -1,0 +1,349 @@
+"""Captures as files: pcapng written and read, classic pcap read.
+
+Block and option numbers are those of draft-ietf-opsawg-pcapng; classic pcap is draft-ietf-opsawg-pcap. A capture is
+written so that Wireshark needs no setting: nanoseconds, interface names, directions, one packet id for all sightings
+of a packet (``frame.packet_id == 1`` shows its path), comments, names for addresses, drops.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from struct import calcsize, pack, unpack_from
+from typing import Any, BinaryIO
+
+from pktlab.errors import LabError
+from pktlab.frame import IN, OUT, Frame
+from pktlab.interface import Interface
+
+_SECTION, _INTERFACE, _NAMES, _STATISTICS, _PACKET = 0x0A0D0D0A, 1, 4, 5, 6
+_BYTE_ORDER = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
+# Classic pcap: byte order and nanoseconds in one unit of a record's fraction.
+_PCAP = {
+    b"\xa1\xb2\xc3\xd4": (">", 1000),
+    b"\xd4\xc3\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\x3c\x4d": (">", 1),
+    b"\x4d\x3c\xb2\xa1": ("<", 1),
+}
+_ETHERNET = 1  # LINKTYPE_ETHERNET; what AF_PACKET gives of lo is Ethernet, too
+_COMMENT = 1
+_SHB_HARDWARE, _SHB_OS, _SHB_USERAPPL = 2, 3, 4
+_IF_NAME, _IF_DESCRIPTION, _IF_MACADDR, _IF_TSRESOL, _IF_TSOFFSET = 2, 3, 6, 9, 14
+_EPB_FLAGS, _EPB_PACKETID = 2, 5
+_ISB_STARTTIME, _ISB_ENDTIME, _ISB_IFRECV, _ISB_IFDROP, _ISB_USRDELIV = 2, 3, 4, 5, 8
+_DIRECTIONS = {IN: 1, OUT: 2}  # epb_flags, bits 0 and 1
+
+_Option = tuple[int, bytes]
+
+
+@dataclass(slots=True)
+class Capture:
+    """What a capture file says. `comments` are by frame number, `names` by IP address, `dropped` by interface."""
+
+    interfaces: list[Interface] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    comments: dict[int, list[str]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    dropped: dict[Interface, int] = field(default_factory=dict)
+    section_comment: str = ""
+    hardware: str = ""
+    os: str = ""
+    application: str = ""
+
+
+def write(
+    file: BinaryIO,
+    frames: Iterable[Frame],
+    interfaces: Iterable[Interface],
+    *,
+    comments: Mapping[int, Sequence[str]] | None = None,
+    names: Mapping[str, str] | None = None,
+    dropped: Mapping[Interface, int] | None = None,
+    section_comment: str = "",
+    hardware: str = "",
+    os: str = "",
+    application: str = "pktlab",
+) -> None:
+    """Write frames in the order given as one pcapng section, with their own times in nanoseconds.
+
+    `interfaces` are described in the order given, and after them those that only frames name. `comments` are by
+    `Frame.number`, `names` by IP address, `dropped` counts the frames lost on an interface.
+    """
+    frames = list(frames)
+    known = list(dict.fromkeys([*interfaces, *(frame.interface for frame in frames)]))
+    index = {interface: position for position, interface in enumerate(known)}
+    texts = [(_COMMENT, section_comment), (_SHB_HARDWARE, hardware), (_SHB_OS, os), (_SHB_USERAPPL, application)]
+    section = pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
+    file.write(_block(_SECTION, section + _options([(code, text.encode()) for code, text in texts if text])))
+    for interface in known:
+        file.write(_block(_INTERFACE, pack("<HHI", _ETHERNET, 0, 0) + _options(_described(interface))))
+    if names:
+        records = b"".join(_name_record(address, name) for address, name in names.items())
+        file.write(_block(_NAMES, records + bytes(4)))
+    comments = comments or {}
+    for frame in frames:
+        options = [(_COMMENT, text.encode()) for text in comments.get(frame.number, ())]
+        options.append((_EPB_FLAGS, pack("<I", _DIRECTIONS.get(frame.direction, 0))))
+        if frame.packet:
+            options.append((_EPB_PACKETID, pack("<Q", frame.packet)))
+        fixed = pack(
+            "<IIIII", index[frame.interface], *_halves(frame.time), len(frame.data), max(frame.length, len(frame.data))
+        )
+        file.write(_block(_PACKET, fixed + _padded(frame.data) + _options(options)))
+    _write_statistics(file, frames, known, dropped or {})
+
+
+def _write_statistics(
+    file: BinaryIO, frames: Sequence[Frame], interfaces: Sequence[Interface], dropped: Mapping[Interface, int]
+) -> None:
+    times = [frame.time for frame in frames] or [0]
+    start, end = pack("<II", *_halves(min(times))), pack("<II", *_halves(max(times)))
+    seen = Counter(frame.interface for frame in frames)
+    for position, interface in enumerate(interfaces):
+        lost = dropped.get(interface, 0)
+        options = [
+            (_ISB_STARTTIME, start),
+            (_ISB_ENDTIME, end),
+            (_ISB_IFRECV, pack("<Q", seen[interface] + lost)),
+            (_ISB_IFDROP, pack("<Q", lost)),
+            (_ISB_USRDELIV, pack("<Q", seen[interface])),
+        ]
+        file.write(_block(_STATISTICS, pack("<I", position) + end + _options(options)))
+
+
+def read(file: BinaryIO) -> Capture:
+    """Read a pcapng file of either byte order; frames are numbered from 1, unknown blocks and options passed over.
+
+    A frame without a direction counts as ``"in"``; interfaces without a name are called ``if0``, ``if1``, ... Raises
+    `LabError` with the offset for a file that is no whole pcapng of Ethernet frames.
+    """
+    return _Reader(file.read(), str(getattr(file, "name", "capture"))).read()
+
+
+def read_packets(path: str | Path) -> list[tuple[int, bytes]]:
+    """The packets of a pcap or pcapng file for replay: (time in nanoseconds, bytes) each.
+
+    Raises `LabError` where the file cannot be read, is neither, or holds other than Ethernet frames.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise LabError(f"{path}: {error.strerror}") from error
+    reader = _Reader(data, str(path))
+    if data[:4] in _PCAP:
+        return list(reader.read_pcap(*_PCAP[data[:4]]))
+    return [(frame.time, frame.data) for frame in reader.read().frames]
+
+
+@dataclass(slots=True)
+class _Described:
+    """An interface of the section at hand, and how its times count."""
+
+    interface: Interface
+    units: int = 10**6  # a second
+    offset: int = 0  # seconds
+
+
+class _Reader:
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data = data
+        self.name = name
+        self.order = "<"
+        self.described: list[_Described] = []
+        self.capture = Capture()
+
+    def wrong(self, offset: int, what: str) -> LabError:
+        return LabError(f"{self.name}: offset {offset}: {what}")
+
+    def unpack(self, layout: str, offset: int, end: int, what: str) -> tuple[Any, ...]:
+        if offset + calcsize("<" + layout) > end:
+            raise self.wrong(offset, f"{what} is cut off")
+        return unpack_from(self.order + layout, self.data, offset)
+
+    def read(self) -> Capture:
+        if self.data[:4] != b"\x0a\x0d\x0d\x0a":
+            kind = "an empty file" if not self.data else "no pcapng file: it does not start with a section header block"
+            raise self.wrong(0, kind)
+        readers = {
+            _SECTION: self.section,
+            _INTERFACE: self.interface,
+            _NAMES: self.names,
+            _STATISTICS: self.statistics,
+            _PACKET: self.packet,
+        }
+        at = 0
+        while at < len(self.data):
+            if self.data[at : at + 4] == b"\x0a\x0d\x0d\x0a":  # the same in both orders: its body says which
+                order = _BYTE_ORDER.get(self.data[at + 8 : at + 12])
+                if order is None:
+                    raise self.wrong(at + 8, "the byte-order magic of the section is wrong or cut off")
+                self.order = order
+            kind, length = self.unpack("II", at, len(self.data), "a block")
+            if length < 12 or length % 4:
+                raise self.wrong(at + 4, f"a block cannot be {length} bytes long")
+            if at + length > len(self.data):
+                raise self.wrong(at, f"a block of {length} bytes is cut off after {len(self.data) - at}")
+            (again,) = self.unpack("I", at + length - 4, len(self.data), "a block")
+            if again != length:
+                raise self.wrong(at + length - 4, f"the block starts with length {length} and ends with {again}")
+            if reader := readers.get(kind):
+                reader(at + 8, at + length - 4)
+            at += length
+        return self.capture
+
+    def options(self, at: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+        """(code, offset, value) of each option."""
+        while at < end:
+            code, length = self.unpack("HH", at, end, "an option")
+            if code == 0:
+                return
+            if at + 4 + length > end:
+                raise self.wrong(at, f"option {code} of {length} bytes runs over the end of its block")
+            yield code, at, self.data[at + 4 : at + 4 + length]
+            at += 4 + length + -length % 4
+
+    def number(self, value: bytes, size: int, offset: int) -> int:
+        if len(value) != size:
+            raise self.wrong(offset, f"an option of {size} bytes is {len(value)} bytes long")
+        return int.from_bytes(value, "big" if self.order == ">" else "little")
+
+    def section(self, at: int, end: int) -> None:
+        _, major, _, _ = self.unpack("IHHq", at, end, "a section header")
+        if major != 1:
+            raise self.wrong(at + 4, f"pcapng of version {major} is not known")
+        self.described = []
+        names = {_COMMENT: "section_comment", _SHB_HARDWARE: "hardware", _SHB_OS: "os", _SHB_USERAPPL: "application"}
+        for code, _, value in self.options(at + 16, end):
+            if code in names and not getattr(self.capture, names[code]):
+                setattr(self.capture, names[code], _text(value))
+
+    def interface(self, at: int, end: int) -> None:
+        link, _, _ = self.unpack("HHI", at, end, "an interface description")
+        if link != _ETHERNET:
+            raise self.wrong(at, f"link type {link} is not Ethernet ({_ETHERNET})")
+        name, kind, mac, described = f"if{len(self.described)}", "", "", _Described(Interface("", ""))
+        for code, offset, value in self.options(at + 8, end):
+            if code == _IF_NAME:
+                name = _text(value)
+            elif code == _IF_DESCRIPTION:
+                kind = _text(value)
+            elif code == _IF_MACADDR:
+                mac = value.hex(":")
+            elif code == _IF_TSRESOL:
+                exponent = self.number(value, 1, offset)
+                described.units = 2 ** (exponent & 0x7F) if exponent & 0x80 else 10**exponent
+            elif code == _IF_TSOFFSET:
+                described.offset = self.number(value, 8, offset)
+        netns, _, bare = name.rpartition("/")
+        described.interface = Interface(netns, bare, kind=kind, mac=mac)
+        self.described.append(described)
+        if described.interface not in self.capture.interfaces:
+            self.capture.interfaces.append(described.interface)
+
+    def which(self, index: int, offset: int) -> _Described:
+        if index >= len(self.described):
+            raise self.wrong(offset, f"interface {index} is not described; there are {len(self.described)}")
+        return self.described[index]
+
+    def packet(self, at: int, end: int) -> None:
+        index, high, low, kept, length = self.unpack("IIIII", at, end, "a packet")
+        described = self.which(index, at)
+        start = at + 20
+        if start + kept > end:
+            raise self.wrong(at + 12, f"a packet of {kept} bytes runs over the end of its block")
+        time = (high << 32 | low) * 10**9 // described.units + described.offset * 10**9
+        number = len(self.capture.frames) + 1
+        frame = Frame(number, time, described.interface, IN, self.data[start : start + kept], length)
+        for code, offset, value in self.options(start + kept + -kept % 4, end):
+            if code == _COMMENT:
+                self.capture.comments.setdefault(number, []).append(_text(value))
+            elif code == _EPB_FLAGS:
+                frame.direction = OUT if self.number(value, 4, offset) & 3 == _DIRECTIONS[OUT] else IN
+            elif code == _EPB_PACKETID:
+                frame.packet = self.number(value, 8, offset)
+        self.capture.frames.append(frame)
+
+    def names(self, at: int, end: int) -> None:
+        while at < end:
+            kind, length = self.unpack("HH", at, end, "a name record")
+            if kind == 0:
+                return
+            if at + 4 + length > end:
+                raise self.wrong(at, f"a name record of {length} bytes runs over the end of its block")
+            value = self.data[at + 4 : at + 4 + length]
+            size = {1: 4, 2: 16}.get(kind)
+            if size and len(value) > size:
+                self.capture.names[str(ip_address(value[:size]))] = _text(value[size:].split(b"\0")[0])
+            at += 4 + length + -length % 4
+
+    def statistics(self, at: int, end: int) -> None:
+        index, _, _ = self.unpack("III", at, end, "interface statistics")
+        described = self.which(index, at)
+        for code, offset, value in self.options(at + 12, end):
+            if code == _ISB_IFDROP:
+                self.capture.dropped[described.interface] = self.number(value, 8, offset)
+
+    def read_pcap(self, order: str, fraction: int) -> Iterator[tuple[int, bytes]]:
+        self.order = order
+        end = len(self.data)
+        link = self.unpack("IHHiIII", 0, end, "the file header")[6] & 0xFFFF
+        if link != _ETHERNET:
+            raise self.wrong(20, f"link type {link} is not Ethernet ({_ETHERNET})")
+        at = 24
+        while at < end:
+            seconds, part, kept, _ = self.unpack("IIII", at, end, "a record")
+            at += 16
+            if at + kept > end:
+                raise self.wrong(at - 8, f"a packet of {kept} bytes runs over the end of the file")
+            yield seconds * 10**9 + part * fraction, self.data[at : at + kept]
+            at += kept
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = pack("<I", len(body) + 12)
+    return pack("<I", kind) + length + body + length
+
+
+def _options(options: Sequence[_Option]) -> bytes:
+    if not options:
+        return b""
+    return b"".join(pack("<HH", code, len(v)) + _padded(v) for code, v in map(_fitting, options)) + bytes(4)
+
+
+def _fitting(option: _Option) -> _Option:
+    code, value = option
+    if len(value) > 0xFFFF:  # only a text can be: it ends early, and with a whole character
+        value = value[:0xFFFF].decode(errors="ignore").encode()
+    return code, value
+
+
+def _described(interface: Interface) -> list[_Option]:
+    name = str(interface) if interface.netns else interface.name
+    options: list[_Option] = [(_IF_NAME, name.encode())]
+    if interface.kind:
+        options.append((_IF_DESCRIPTION, interface.kind.encode()))
+    if interface.mac:
+        options.append((_IF_MACADDR, bytes.fromhex(interface.mac.replace(":", ""))))
+    return [*options, (_IF_TSRESOL, b"\x09")]
+
+
+def _name_record(address: str, name: str) -> bytes:
+    packed = ip_address(address).packed
+    value = packed + name.encode() + b"\0"
+    return pack("<HH", 1 if len(packed) == 4 else 2, len(value)) + _padded(value)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def _halves(time: int) -> tuple[int, int]:
+    """A time in nanoseconds, as the format has it: the high 32 bits and the low."""
+    return time >> 32, time & 0xFFFFFFFF
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")
