@@ -50,11 +50,12 @@ class Child:
 
     `send(message)` hands any object that can be pickled to `messages()`. Standard input, output and error and all
     other descriptors are those of the caller. The exit status is 0, 1 after an exception, 130 after Ctrl-C.
+    `launcher` is the launcher's process id.
     """
 
     def __init__(self, work: Callable[[Callable[[Any], None]], None]) -> None:
         self._work = work
-        self._pid = 0
+        self.launcher = 0
         self._pipe = -1
         self._status: int | None = None
 
@@ -64,8 +65,8 @@ class Child:
         _flush()
         mask = set[int](signal.pthread_sigmask(signal.SIG_BLOCK, _HELD))
         try:
-            self._pid = _fork()
-            if self._pid == 0:
+            self.launcher = _fork()
+            if self.launcher == 0:
                 os.close(self._pipe)
                 _launch(self._work, sending, caller, mask)
             os.close(sending)
@@ -108,19 +109,19 @@ class Child:
 
     def kill(self) -> None:
         """Kill every process in the sandbox and wait until they are gone."""
-        if self._status is not None or not self._pid:
+        if self._status is not None or not self.launcher:
             return
-        os.kill(self._pid, signal.SIGTERM)  # the launcher kills pid 1 and reaps it, then all inside is gone
+        os.kill(self.launcher, signal.SIGTERM)  # the launcher kills pid 1 and reaps it, then all inside is gone
         gone = select.poll()
         gone.register(self._pipe, 0)  # only POLLHUP: the last writer is dead
         if not gone.poll(_KILL_SECONDS * 1000):
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self.launcher, signal.SIGKILL)
         self.wait()
 
     def wait(self) -> int:
         """Wait for the end, and return pid 1's exit status, or minus the signal that killed it."""
         if self._status is None:
-            _, status = os.waitpid(self._pid, 0)
+            _, status = os.waitpid(self.launcher, 0)
             self._status = os.waitstatus_to_exitcode(status)
         return self._status
 

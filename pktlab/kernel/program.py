@@ -1,0 +1,46 @@
+"""The programs that pktlab or a lab runs, and the Debian packages that they come in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from pktlab.errors import MachineError
+
+PACKAGES = {
+    "arping": "iputils-arping",
+    "bird": "bird2",
+    "birdc": "bird2",
+    "brctl": "bridge-utils",
+    "bridge": "iproute2",
+    "conntrack": "conntrack",
+    "dnsmasq": "dnsmasq-base",
+    "dumpcap": "wireshark-common",
+    "ebtables": "ebtables",
+    "etcd": "etcd-server",
+    "ethtool": "ethtool",
+    "haproxy": "haproxy",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "nft": "nftables",
+    "nginx": "nginx-light",
+    "nsenter": "util-linux",
+    "ping": "iputils-ping",
+    "ss": "iproute2",
+    "tc": "iproute2",
+    "tcpdump": "tcpdump",
+    "tshark": "tshark",
+    "vtysh": "frr",
+}
+
+# Debian leaves these out of an ordinary user's PATH, and there lie nft, ip and conntrack.
+_SYSTEM_PATH = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+
+
+def program(name: str) -> str:
+    """Return the absolute path of a program. Raises `MachineError` that names the package to install."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_PATH])
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise MachineError(f"{name} is not installed", remedy=f"apt-get install {PACKAGES.get(name, name)}")
+    return os.path.abspath(found)
