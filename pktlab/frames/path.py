@@ -30,6 +30,14 @@ class Path(list[Interface]):
         self.first: tuple[Frame, ...] = tuple(first.values())
         self.journeys: tuple[int, ...] = tuple(dict.fromkeys(frame.packet for frame in self.sightings))
 
+        self.question = ""
+        self.interfaces: tuple[Interface, ...] = ()
+
+    def asked(self, question: str, interfaces: Iterable[Interface]) -> None:
+        """Note the pattern that this is the answer to, and all interfaces that could have seen it."""
+        self.question = question
+        self.interfaces = tuple(interfaces)
+
     def __str__(self) -> str:
         names = short_names(self)
         return " > ".join(names[interface] for interface in self)

@@ -200,12 +200,12 @@ class Namespace:
     ) -> None:
         """Declare a route; the words are those of ``ip route add`` (ip-route(8))."""
         self.declare(
-            self._route(
+            self.make_route(
                 dst, via=via, dev=dev, type=type, src=src, metric=metric, table=table, scope=scope, onlink=onlink
             )
         )
 
-    def _route(
+    def make_route(
         self,
         dst: str,
         *,
@@ -218,6 +218,7 @@ class Namespace:
         scope: str = "",
         onlink: bool = False,
     ) -> settings.Route:
+        """Check the words of a route and return it, without declaring it."""
         if type not in ROUTE_TYPES:
             raise fault(f"route type {type!r} is unknown", f"choose one of {', '.join(ROUTE_TYPES)}")
         if scope and scope not in SCOPES:

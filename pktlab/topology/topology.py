@@ -89,6 +89,10 @@ class Topology:
         self._known.add(setting.command)
         self._settings.append(setting)
 
+    def freeze(self) -> None:
+        """Refuse declarations from now on, since the network is up."""
+        self._live = True
+
     def remove(self, kind: type[OnDevice], device: Interface) -> None:
         """Withdraw the declarations of one kind that stand on `device`."""
         for setting in list(self._settings):

@@ -1,0 +1,169 @@
+"""Patterns: a Scapy packet, of which only the fields written down count.
+
+    ARP(op="who-has", pdst="192.168.3.102")
+
+matches any frame that holds an ARP header with these two fields, whatever the rest is; a stack of layers matches
+where the layers follow each other in the frame, also inside a VXLAN tunnel. A datagram quoted by an ICMP error is
+another thing (Scapy calls its layers IPerror, ICMPerror, ...), and is not matched by IP or ICMP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from pktlab.errors import PatternError
+from pktlab.frame import Frame
+
+_scapy_ready = False
+_bound: set[int] = set()
+
+
+def load() -> None:
+    """Import Scapy without letting it look at the machine's own routes and interfaces."""
+    global _scapy_ready
+    if _scapy_ready:
+        return
+    import scapy.layers.inet
+    import scapy.layers.l2
+    import scapy.layers.vxlan  # noqa: F401
+
+    import pktlab.frames.scapy_config  # noqa: F401  # before the layers
+
+    _scapy_ready = True
+
+
+def bind_vxlan(ports: Iterable[int]) -> None:
+    """Make Scapy see VXLAN behind these UDP destination ports, besides the ones that it knows."""
+    load()
+    from scapy.layers.inet import UDP
+    from scapy.layers.vxlan import VXLAN
+    from scapy.packet import bind_layers
+
+    for port in set(ports) - _bound:
+        bind_layers(UDP, VXLAN, dport=port)
+        _bound.add(port)
+
+
+def dissected(frame: Frame) -> Any:
+    """Return a frame as a Scapy packet, dissected once."""
+    if frame._dissected is None:
+        load()
+        from scapy.layers.l2 import Ether
+
+        frame._dissected = Ether(frame.data)
+    return frame._dissected
+
+
+Test = Callable[[Any], bool]
+
+
+class Pattern:
+    """A Scapy packet made ready for matching.
+
+    Raises PatternError for anything that is no Scapy packet.
+    """
+
+    def __init__(self, packet: Any) -> None:
+        load()
+        from scapy.packet import Packet
+
+        if isinstance(packet, type) and issubclass(packet, Packet):
+            raise PatternError(
+                f"{packet.__name__} is a class, not a packet", remedy=f"write {packet.__name__}() for any packet of it"
+            )
+        if not isinstance(packet, Packet):
+            raise PatternError(f"{packet!r} is not a pattern", remedy='give a Scapy packet, as in ARP(op="who-has")')
+        self.packet = packet
+        self._layers = [(type(layer), _written(layer)) for layer in _layers(packet)]
+
+    def __str__(self) -> str:
+        """The pattern in short: layers, and the fields that were written down."""
+        named = [(type(layer).__name__, _shown(layer)) for layer in _layers(self.packet)]
+        return " / ".join(" ".join([_NAMES.get(name, name), *fields]) for name, fields in named)
+
+    def matches(self, frame: Frame) -> bool:
+        """Tell whether the frame holds these layers, one behind the other, with these fields."""
+        first, _ = self._layers[0]
+        layer = dissected(frame)
+        while layer:
+            if type(layer) is first and self._match_from(layer):
+                return True
+            layer = layer.payload
+        return False
+
+    def _match_from(self, layer: Any) -> bool:
+        for kind, fields in self._layers:
+            if type(layer) is not kind:
+                return False
+            if not all(test(layer.getfieldval(name)) for name, test in fields):
+                return False
+            layer = layer.payload
+        return True
+
+
+_NAMES = {"Ether": "Ethernet", "Raw": "data"}
+
+
+def _shown(layer: Any) -> list[str]:
+    words = []
+    for name, value in layer.fields.items():
+        if isinstance(value, list) and not value:
+            continue
+        field = layer.get_field(name)
+        text = str(value) if isinstance(value, str | list | tuple) else str(field.i2repr(layer, value))
+        words.append(f"{name} {text}")
+    return words
+
+
+def _layers(packet: Any) -> Iterator[Any]:
+    from scapy.packet import NoPayload
+
+    while packet is not None and not isinstance(packet, NoPayload):
+        yield packet
+        packet = packet.payload
+
+
+def _written(layer: Any) -> list[tuple[str, Test]]:
+    """Return a test for each field that was written down.
+
+    `fields` holds these with enums resolved, but also what Scapy fills in by itself: empty lists.
+    """
+    tests = []
+    for name, value in layer.fields.items():
+        if isinstance(value, list) and not value:
+            continue
+        tests.append((name, _test(layer, name, value)))
+    return tests
+
+
+def _test(layer: Any, name: str, value: Any) -> Test:
+    from scapy.base_classes import SetGen
+    from scapy.fields import Field
+
+    field = layer.get_field(name)
+    if isinstance(value, tuple) and len(value) == 2 and all(isinstance(end, int) for end in value):
+        low, high = value  # Scapy's own notation of a range, as in ttl=(1, 63)
+        return lambda seen: isinstance(seen, int) and low <= seen <= high
+    if isinstance(value, SetGen) and not isinstance(value, str):
+        return lambda seen: seen in value  # a Net, as in dst="10.0.0.0/24"
+    if isinstance(value, list) and not getattr(field, "islist", 0):
+        choices = [_test(layer, name, each) for each in value]
+        return lambda seen: any(test(seen) for test in choices)
+    if type(value).__name__ == "FlagValue":
+        wanted = int(value)
+        return lambda seen: int(seen) == wanted
+    if isinstance(field, Field) and isinstance(value, str):
+        wanted_text = _canonical(field.any2i(layer, value))
+        return lambda seen: _canonical(seen) == wanted_text
+    canonical = _canonical(value)
+    return lambda seen: bool(_canonical(seen) == canonical)
+
+
+def _canonical(value: Any) -> Any:
+    """Bring a field's value into one form: MAC addresses keep the case in which they were written."""
+    if isinstance(value, str):
+        return value.lower()
+    if isinstance(value, bytearray):
+        return bytes(value)
+    return value

@@ -1,0 +1,254 @@
+"""Declared settings, said in rtnetlink's messages."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from pktlab.interface import Interface
+from pktlab.kernel import link
+from pktlab.kernel.link import Attributes
+from pktlab.kernel.netlink import Request
+from pktlab.topology import settings
+
+IFF_UP = 1
+NUD_NOARP, NUD_PERMANENT = 0x40, 0x80
+NTF_SELF, NTF_MASTER = 0x02, 0x04
+RTNH_F_ONLINK = 4
+RT_TABLE_MAIN, RT_TABLE_LOCAL = 254, 255
+RTPROT_BOOT, RTPROT_STATIC = 3, 4
+SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254}
+ROUTE_TYPES = {
+    "unicast": 1,
+    "local": 2,
+    "broadcast": 3,
+    "blackhole": 6,
+    "unreachable": 7,
+    "prohibit": 8,
+    "throw": 9,
+}
+MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def add_link(setting: settings.Link, descriptors: Mapping[str, int]) -> Request:
+    """Return the request that creates a link; `descriptors` are the namespaces', by name (for a veth's peer)."""
+    attrs: Attributes = [("IFLA_IFNAME", setting.device.name)]
+    if setting.mac:
+        attrs.append(("IFLA_ADDRESS", setting.mac))
+    if setting.mtu:
+        attrs.append(("IFLA_MTU", setting.mtu))
+    if isinstance(setting, settings.Macvlan):
+        attrs.append(("IFLA_LINK", setting.link.index))
+    kind, data = _kind(setting, descriptors)
+    attrs.append(("IFLA_LINKINFO", {"attrs": [["IFLA_INFO_KIND", kind], ["IFLA_INFO_DATA", {"attrs": data}]]}))
+    return link.request(setting.command, link.RTM_NEWLINK, {"index": setting.device.index}, attrs, flags=link.CREATE)
+
+
+def _kind(setting: settings.Link, descriptors: Mapping[str, int]) -> tuple[str, list[list[Any]]]:
+    if isinstance(setting, settings.Veth):
+        # The whole ifinfomsg of the peer goes along: its index must differ from the near end's, or the kernel
+        # takes up to a second to raise the carrier.
+        peer: list[list[Any]] = [
+            ["IFLA_IFNAME", setting.peer.name],
+            ["IFLA_ADDRESS", setting.peer_mac],
+            ["IFLA_NET_NS_FD", descriptors[setting.peer.netns]],
+        ]
+        if setting.peer_mtu:
+            peer.append(["IFLA_MTU", setting.peer_mtu])
+        return "veth", [["VETH_INFO_PEER", {"index": setting.peer.index, "attrs": peer}]]
+    if isinstance(setting, settings.Bridge):
+        return "bridge", [
+            ["IFLA_BR_AGEING_TIME", round(setting.ageing_time * 100)],
+            ["IFLA_BR_FORWARD_DELAY", round(setting.forward_delay * 100)],
+            ["IFLA_BR_STP_STATE", int(setting.stp)],
+            ["IFLA_BR_MCAST_SNOOPING", int(setting.mcast_snooping)],
+            ["IFLA_BR_GROUP_FWD_MASK", setting.group_fwd_mask],
+        ]
+    if isinstance(setting, settings.Vxlan):
+        data: list[list[Any]] = [
+            ["IFLA_VXLAN_ID", setting.id],
+            ["IFLA_VXLAN_PORT", setting.dstport],
+            ["IFLA_VXLAN_LEARNING", int(setting.learning)],
+        ]
+        for name, address in (("IFLA_VXLAN_LOCAL", setting.local), ("IFLA_VXLAN_GROUP", setting.remote)):
+            if address:
+                data.append([name + ("6" if ":" in address else ""), address])
+        if setting.dev:
+            data.append(["IFLA_VXLAN_LINK", setting.dev.index])
+        return "vxlan", data
+    if isinstance(setting, settings.Macvlan):
+        return "macvlan", [["IFLA_MACVLAN_MODE", setting.mode]]
+    raise TypeError(f"no link of a kind known here: {setting!r}")
+
+
+def request(setting: settings.Setting) -> Request | None:
+    """Return the request for a setting of an existing interface; None for what is no business of rtnetlink."""
+    match setting:
+        case settings.Up():
+            return set_up(setting.device, True)
+        case settings.Port():
+            return set_master(setting.device, setting.bridge)
+        case settings.Address():
+            return address(setting.device, setting.address)
+        case settings.Neighbour():
+            return neighbour(setting.device, setting.address, setting.mac)
+        case settings.FdbEntry():
+            return fdb(setting)
+        case settings.Route():
+            return route(setting)
+        case settings.Rule():
+            return rule(setting)
+    return None
+
+
+def set_up(device: Interface, up: bool) -> Request:
+    """Set an interface administratively up or down."""
+    what = f"ip -n {device.netns} link set {device.name} {'up' if up else 'down'}"
+    fields = {"index": device.index, "flags": IFF_UP if up else 0, "change": IFF_UP}
+    return link.request(what, link.RTM_NEWLINK, fields, [])
+
+
+def set_master(device: Interface, bridge: Interface | None) -> Request:
+    """Make an interface a port of `bridge`, or of none."""
+    what = f"ip -n {device.netns} link set {device.name} " + (f"master {bridge.name}" if bridge else "nomaster")
+    attrs: Attributes = [("IFLA_MASTER", bridge.index if bridge else 0)]
+    return link.request(what, link.RTM_NEWLINK, {"index": device.index}, attrs)
+
+
+def set_netns(device: Interface, netns: str, descriptor: int, index: int, name: str = "") -> Request:
+    """Move an interface to another namespace, with an ifindex that is free there, and a new name if one is given."""
+    what = f"ip -n {device.netns} link set {device.name} netns {netns}" + (f" name {name}" if name else "")
+    attrs: Attributes = [("IFLA_NET_NS_FD", descriptor), ("IFLA_NEW_IFINDEX", index)]
+    attrs += [("IFLA_IFNAME", name)] if name else []
+    return link.request(what, link.RTM_NEWLINK, {"index": device.index}, attrs)
+
+
+def set_mac(device: Interface, mac: str) -> Request:
+    """Set the MAC address of an interface."""
+    what = f"ip -n {device.netns} link set {device.name} address {mac}"
+    return link.request(what, link.RTM_NEWLINK, {"index": device.index}, [("IFLA_ADDRESS", mac)])
+
+
+def del_link(device: Interface) -> Request:
+    """Delete an interface."""
+    what = f"ip -n {device.netns} link del {device.name}"
+    return link.request(what, link.RTM_DELLINK, {"index": device.index}, [])
+
+
+def address(device: Interface, cidr: str, *, delete: bool = False) -> Request:
+    """Add or delete an address; an IPv6 one without duplicate address detection, which takes a second."""
+    parsed = ipaddress.ip_interface(cidr)
+    fields: dict[str, Any] = {
+        "family": _FAMILY[parsed.version],
+        "prefixlen": parsed.network.prefixlen,
+        "index": device.index,
+        "scope": SCOPES["host"] if parsed.ip.is_loopback else SCOPES["global"],
+    }
+    attrs: Attributes = [("IFA_ADDRESS", str(parsed.ip)), ("IFA_LOCAL", str(parsed.ip))]
+    if parsed.version == 6:
+        fields["flags"] = 0x02
+    elif parsed.network.prefixlen < 31 and not parsed.ip.is_loopback:
+        attrs.append(("IFA_BROADCAST", str(parsed.network.broadcast_address)))
+    verb, kind, flags = ("del", link.RTM_DELADDR, 0) if delete else ("add", link.RTM_NEWADDR, link.CREATE)
+    what = f"ip -n {device.netns} addr {verb} {cidr} dev {device.name}"
+    return link.request(what, kind, fields, attrs, flags=flags)
+
+
+def neighbour(device: Interface, ip: str, mac: str) -> Request:
+    """Add a permanent neighbour entry, or replace what is there."""
+    what = f"ip -n {device.netns} neigh replace {ip} lladdr {mac} dev {device.name} nud permanent"
+    fields = {
+        "family": _FAMILY[ipaddress.ip_address(ip).version],
+        "ifindex": device.index,
+        "state": NUD_PERMANENT,
+    }
+    return link.request(what, link.RTM_NEWNEIGH, fields, [("NDA_DST", ip), ("NDA_LLADDR", mac)], flags=link.REPLACE)
+
+
+def del_neighbour(device: Interface, ip: str) -> Request:
+    """Delete a neighbour entry."""
+    what = f"ip -n {device.netns} neigh del {ip} dev {device.name}"
+    fields = {"family": _FAMILY[ipaddress.ip_address(ip).version], "ifindex": device.index}
+    return link.request(what, link.RTM_DELNEIGH, fields, [("NDA_DST", ip)])
+
+
+def fdb(setting: settings.FdbEntry) -> Request:
+    """Add a static FDB entry: to the bridge of a port, or to a VXLAN device."""
+    attrs: Attributes = [("NDA_LLADDR", setting.mac)]
+    fields = {
+        "family": socket.AF_BRIDGE,
+        "ifindex": setting.device.index,
+        "state": NUD_NOARP,
+        "flags": NTF_MASTER,
+    }
+    if setting.dst:
+        attrs.append(("NDA_DST", setting.dst))
+        fields |= {"flags": NTF_SELF, "state": NUD_NOARP | NUD_PERMANENT}
+    # Several VTEPs may share the all-zero MAC, so entries of a VXLAN device are appended.
+    flags = link.APPEND if setting.dst else link.CREATE
+    return link.request(setting.command, link.RTM_NEWNEIGH, fields, attrs, flags=flags)
+
+
+def route(setting: settings.Route, *, delete: bool = False, replace: bool = False) -> Request:
+    """Add, replace or delete a route; what is not said is filled in as ip-route(8) does."""
+    parsed = None if setting.dst == "default" else ipaddress.ip_network(setting.dst)
+    scope = setting.scope
+    if not scope:
+        local, onward = setting.type == "local", setting.via or setting.type not in ("unicast", "broadcast")
+        scope = "host" if local else "global" if onward or setting.family == 6 else "link"
+    table = setting.table or (RT_TABLE_LOCAL if setting.type in ("local", "broadcast") else RT_TABLE_MAIN)
+    fields = {
+        "family": _FAMILY[setting.family],
+        "dst_len": parsed.prefixlen if parsed else 0,
+        "table": table if table < 256 else 0,
+        "proto": RTPROT_BOOT,
+        "scope": SCOPES[scope],
+        "type": ROUTE_TYPES[setting.type],
+        "flags": RTNH_F_ONLINK if setting.onlink else 0,
+    }
+    attrs: Attributes = [("RTA_TABLE", table)]
+    if parsed:
+        attrs.append(("RTA_DST", str(parsed.network_address)))
+    if setting.via:
+        attrs.append(("RTA_GATEWAY", setting.via))
+    if setting.device:
+        attrs.append(("RTA_OIF", setting.device.index))
+    if setting.src:
+        attrs.append(("RTA_PREFSRC", setting.src))
+    if setting.metric is not None:
+        attrs.append(("RTA_PRIORITY", setting.metric))
+    if delete:
+        # As `ip route del` does: what was not said matches any (fib_table_delete() in net/ipv4/fib_trie.c).
+        fields |= {"proto": 0, "scope": 255 if not setting.scope else SCOPES[scope]}
+        what = setting.command.replace(" route add ", " route del ")
+        return link.request(what, link.RTM_DELROUTE, fields, attrs)
+    verb, flags = ("replace", link.REPLACE) if replace else ("add", link.CREATE)
+    what = setting.command.replace(" route add ", f" route {verb} ")
+    return link.request(what, link.RTM_NEWROUTE, fields, attrs, flags=flags)
+
+
+def rule(setting: settings.Rule) -> Request:
+    """Add a rule of the routing policy."""
+    attrs: Attributes = [("FRA_TABLE", setting.table)]
+    lengths = {"src_len": 0, "dst_len": 0}
+    version = 4
+    for text, name, length in ((setting.src, "FRA_SRC", "src_len"), (setting.dst, "FRA_DST", "dst_len")):
+        if text and text != "default":
+            parsed = ipaddress.ip_network(text)
+            version = parsed.version
+            lengths[length] = parsed.prefixlen
+            attrs.append((name, str(parsed.network_address)))
+    if setting.iif:
+        attrs.append(("FRA_IIFNAME", setting.iif.name))
+    if setting.oif:
+        attrs.append(("FRA_OIFNAME", setting.oif.name))
+    if setting.fwmark is not None:
+        attrs.append(("FRA_FWMARK", setting.fwmark))
+    if setting.priority is not None:
+        attrs.append(("FRA_PRIORITY", setting.priority))
+    table = setting.table if setting.table < 256 else 0
+    fields = {"family": _FAMILY[version], "table": table, "action": 1, **lengths}
+    return link.request(setting.command, link.RTM_NEWRULE, fields, attrs, flags=link.CREATE)

@@ -1,0 +1,104 @@
+"""recvmmsg(2) on packet sockets: many frames for one system call, with address and control data as bytes.
+
+Python's own recvmsg() names the interface instead of numbering it, and a name looked up at read time is
+wrong once the interface has moved.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+
+MSG_DONTWAIT = 0x40
+# The largest frame is a TCP super-packet of 64 KiB behind its Ethernet header and tags.
+SNAPLEN = (1 << 16) + 64
+_CONTROL = 128
+_ADDRESS = 20
+
+
+class _Iovec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _Msghdr(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("namelen", ctypes.c_uint32),
+        ("iov", ctypes.POINTER(_Iovec)),
+        ("iovlen", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("controllen", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _Mmsghdr(ctypes.Structure):
+    _fields_ = (("header", _Msghdr), ("length", ctypes.c_uint32))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_recvmmsg = _libc.recvmmsg
+
+
+def bind_all(descriptor: int, protocol: int) -> None:
+    """Bind a packet socket to a protocol on every interface (ifindex 0), which Python's bind() cannot say.
+
+    Raises OSError.
+    """
+    address = struct.pack("=HHiHBB8x", socket.AF_PACKET, socket.htons(protocol), 0, 0, 0, 0)
+    if _libc.bind(descriptor, address, len(address)) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+class Receiver:
+    """Buffers for `count` frames at a time; not to be shared between threads without a lock."""
+
+    def __init__(self, count: int = 64) -> None:
+        self._count = count
+        self._data = bytearray(count * SNAPLEN)
+        self._control = bytearray(count * _CONTROL)
+        self._address = bytearray(count * _ADDRESS)
+        data, control, address = (
+            ctypes.addressof(ctypes.c_char.from_buffer(b)) for b in (self._data, self._control, self._address)
+        )
+        self._vectors = (_Iovec * count)()
+        self._headers = (_Mmsghdr * count)()
+        for i in range(count):
+            self._vectors[i].base = data + i * SNAPLEN
+            self._vectors[i].length = SNAPLEN
+            header = self._headers[i].header
+            header.name = address + i * _ADDRESS
+            header.iov = ctypes.pointer(self._vectors[i])
+            header.iovlen = 1
+            header.control = control + i * _CONTROL
+
+    def receive(self, descriptor: int) -> list[tuple[bytes, bytes, bytes]]:
+        """Read what is there without waiting: frame, control data and sockaddr_ll of each; empty if nothing is.
+
+        Raises OSError.
+        """
+        for message in self._headers:
+            message.header.namelen = _ADDRESS
+            message.header.controllen = _CONTROL
+        got = _recvmmsg(descriptor, self._headers, self._count, MSG_DONTWAIT, None)
+        if got < 0:
+            code = ctypes.get_errno()
+            if code in (errno.EAGAIN, errno.EINTR):
+                return []
+            raise OSError(code, os.strerror(code))
+        frames = []
+        for i in range(got):
+            message = self._headers[i]
+            at, place, where = i * SNAPLEN, i * _CONTROL, i * _ADDRESS
+            frames.append(
+                (
+                    bytes(self._data[at : at + message.length]),
+                    bytes(self._control[place : place + message.header.controllen]),
+                    bytes(self._address[where : where + _ADDRESS]),
+                )
+            )
+        return frames

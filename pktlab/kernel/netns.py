@@ -1,0 +1,95 @@
+"""Network namespaces held by descriptors, and what lives in one: sockets, sysctls, a name in /run/netns."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from pktlab.errors import KernelError
+from pktlab.kernel import libc
+
+_RUN = Path("/run/netns")
+
+
+class Netns:
+    """A network namespace made by this process; it is gone when its descriptors are closed.
+
+    The name is bind-mounted below /run/netns of the sandbox's own mount namespace, so that `ip netns` and
+    `ip -n` find it there and nowhere else (ip-netns(8)).
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            libc.unshare(libc.CLONE_NEWNET)
+            try:
+                self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+                path = _RUN / name
+                path.touch()
+                libc.mount("/proc/thread-self/ns/net", str(path), "none", libc.MS_BIND)
+            finally:
+                libc.setns(home, libc.CLONE_NEWNET)
+        finally:
+            os.close(home)
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be in the namespace within the block: sockets and programs started there belong to it (setns(2))."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            libc.setns(self.fd, libc.CLONE_NEWNET)
+            try:
+                yield
+            finally:
+                libc.setns(home, libc.CLONE_NEWNET)
+        finally:
+            os.close(home)
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """Make a socket that belongs to the namespace."""
+        with self.entered():
+            return socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
+
+    def sysctl(self, values: dict[str, str], *, missing_ok: bool = False) -> None:
+        """Write sysctls, by their paths below /proc/sys, in the order given.
+
+        Raises KernelError, with the remedy where the kernel was built without the setting; with `missing_ok`
+        such settings are passed over.
+        """
+        with self.entered():
+            for key, value in values.items():
+                try:
+                    _write(f"/proc/sys/{key}", value)
+                except FileNotFoundError as error:
+                    if not missing_ok:
+                        raise KernelError(
+                            f"sysctl {key}={value} in {self.name}",
+                            error.errno or 0,
+                            remedy="this kernel has no such setting, or its module is not loaded",
+                        ) from None
+                except OSError as error:
+                    raise KernelError(f"sysctl {key}={value} in {self.name}", error.errno or 0) from None
+
+    def read_sysctl(self, key: str) -> str:
+        """Read a sysctl by its path below /proc/sys, without the newline."""
+        with self.entered():
+            return Path("/proc/sys", key).read_text().strip()
+
+    def close(self) -> None:
+        """Give up the name and the descriptor; the kernel takes the namespace down on its own time."""
+        with contextlib.suppress(OSError):
+            libc.umount2(str(_RUN / self.name), libc.MNT_DETACH)
+            (_RUN / self.name).unlink()
+        os.close(self.fd)
+
+
+def _write(path: str, value: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)

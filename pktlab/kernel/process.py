@@ -1,0 +1,179 @@
+"""Real programs inside a namespace: run to the end, or started and left to serve until the act ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pktlab.errors import DeadlineExceeded, LabError, MachineError
+from pktlab.kernel.netns import Netns
+from pktlab.kernel.program import program
+
+_TAIL = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a program did: its exit status (minus the signal that ended it) and its output. True if it exited 0."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def __bool__(self) -> bool:
+        return self.returncode == 0
+
+
+def _resolved(argv: Sequence[str]) -> list[str]:
+    words = [str(word) for word in argv]
+    if not words or isinstance(argv, str):
+        raise LabError(f"{argv!r} is not a command", remedy='give a list of words, as in ["ip", "route"]')
+    if "/" not in words[0]:
+        return [program(words[0]), *words[1:]]
+    if not os.access(words[0], os.X_OK):
+        raise MachineError(f"{words[0]} is not there or cannot be executed", remedy="install it, or correct the path")
+    return words
+
+
+def run(namespace: Netns, argv: Sequence[str], *, input: str | bytes | None = None, timeout: float = 10.0) -> Completed:
+    """Run a program in a namespace to its end, at most `timeout` seconds.
+
+    Raises MachineError, naming the package, where the program is not installed, and DeadlineExceeded, the program
+    killed, when it does not end in time.
+    """
+    words = _resolved(argv)
+    data = input.encode() if isinstance(input, str) else input
+    with namespace.entered():
+        child = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL if data is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    try:
+        out, err = child.communicate(data, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise DeadlineExceeded(
+            f"{' '.join(words)} in {namespace.name} did not end within {timeout:g} s",
+            remedy="give a longer timeout=, or use net.start() for a program that serves",
+        ) from None
+    finally:
+        _kill(child)
+    return Completed(tuple(words), child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def load_ruleset(namespace: Netns, ruleset: str) -> None:
+    """Load a ruleset with nft. Raises LabError with nft's own words if it refuses it."""
+    done = run(namespace, ["nft", "-f", "-"], input=ruleset)
+    if not done:
+        text = done.stderr.strip().replace("/dev/stdin", f"nft in {namespace.name}")
+        raise LabError(f"nft refused the ruleset:\n{text}", remedy="see nft(8) for the language")
+
+
+class Process:
+    """A program that serves in a namespace; it is killed at the end of the act, or by `stop`.
+
+    `output` is what it has written so far, standard output and error together.
+    """
+
+    def __init__(self, namespace: Netns, argv: Sequence[str]) -> None:
+        self.argv = _resolved(argv)
+        self.namespace = namespace
+        self._lines: list[bytes] = []
+        self._news = threading.Condition()
+        self._ended = False
+        with namespace.entered():
+            self._child = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._reader = threading.Thread(target=self._read, name=f"output of {self.argv[0]}", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._child.stdout is not None
+        descriptor = self._child.stdout.fileno()
+        while data := os.read(descriptor, 1 << 16):
+            with self._news:
+                self._lines.append(data)
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    @property
+    def pid(self) -> int:
+        """Its process id inside the sandbox."""
+        return self._child.pid
+
+    @property
+    def output(self) -> str:
+        """What it has written so far."""
+        return b"".join(self._lines).decode(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._child.poll() is None
+
+    def wait_ready(self, ready: str | Callable[[], object], *, timeout: float = 10.0) -> None:
+        """Return when the output matches the regular expression `ready`, or the function `ready` answers true.
+
+        Raises LabError, with the last lines of output, if the program ends before; DeadlineExceeded after `timeout`
+        seconds.
+        """
+        what = f"output matching {ready!r}" if isinstance(ready, str) else getattr(ready, "__name__", "readiness")
+        end = time.monotonic() + timeout
+        with self._news:
+            while True:
+                if re.search(ready, self.output) if isinstance(ready, str) else ready():
+                    return
+                if self._ended or self._child.poll() is not None:
+                    break
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise DeadlineExceeded(
+                        f"{self.argv[0]} showed no {what} within {timeout:g} s\n{self._tail()}",
+                        remedy="give a longer timeout=, or another ready=",
+                    )
+                # A function cannot announce itself: it is asked again whenever something is written, and in between.
+                self._news.wait(left if isinstance(ready, str) else min(left, 0.02))
+        # Its end of the output may come before it can be reaped.
+        status = self._child.wait(timeout=5)
+        raise LabError(
+            f"{' '.join(self.argv)} in {self.namespace.name} ended at once, with exit status {status}\n{self._tail()}",
+            remedy="run it by hand in the same way; its last output is above",
+        )
+
+    def _tail(self) -> str:
+        lines = self.output.strip().splitlines()[-_TAIL:]
+        return "\n".join(f"    {line}" for line in lines) or "    (it wrote nothing)"
+
+    def stop(self, *, signal_number: int = signal.SIGTERM, timeout: float = 2.0) -> int:
+        """End it with a signal, and with SIGKILL after `timeout` seconds; return its exit status."""
+        if self._child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal_number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(timeout=timeout)
+        _kill(self._child)
+        return self._child.returncode
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """Kill a program and whatever it started in its session, and reap it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

@@ -1,0 +1,157 @@
+"""What happened in an act: its frames in true order, the packets they are sightings of, the questions asked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path as File
+from typing import Any
+
+from pktlab.act import Captured, Observation, Packet
+from pktlab.errors import KernelError
+from pktlab.frame import IN, OUT, Frame
+from pktlab.frames import annotate, pcapng
+from pktlab.frames.headers import VXLAN_PORTS
+from pktlab.frames.journey import Journey, follow
+from pktlab.frames.path import path_of
+from pktlab.frames.words import words
+from pktlab.interface import Interface
+from pktlab.kernel.capture import Sighting
+
+Resolve = Callable[[str, int], Interface]
+
+
+class Recording:
+    """Grows while the act runs. `extend` takes in what was captured; `cut` ends a stretch, beyond which no packet
+    goes on: a window of `net.capture()` opens or closes there, with nothing on its way."""
+
+    def __init__(self, *, vxlan_ports: frozenset[int] = VXLAN_PORTS) -> None:
+        self.vxlan_ports = vxlan_ports
+        self.frames: list[Frame] = []
+        self.observations: list[Observation] = []
+        self._asked_at: list[int] = []
+        self._finished: list[Journey] = []
+        self._open: list[Journey] = []
+        self._stretch = 0
+        self._followed = 0
+
+    def extend(self, sightings: Sequence[Sighting], resolve: Resolve) -> None:
+        """Append captured frames; none of them may be older than those that came before, in true order."""
+        # Stable: within a namespace the order of reading is the true one.
+        for sighting in sorted(sightings, key=lambda each: each.order):
+            self.frames.append(
+                Frame(
+                    number=len(self.frames) + 1,
+                    time=sighting.time,
+                    interface=resolve(sighting.netns, sighting.index),
+                    direction=OUT if sighting.outgoing else IN,
+                    data=sighting.data,
+                )
+            )
+
+    def cut(self) -> int:
+        """End the stretch; return how many frames there are."""
+        self._follow()
+        self._finished += self._open
+        self._open = []
+        self._stretch = self._followed = len(self.frames)
+        return self._stretch
+
+    def _follow(self) -> None:
+        if self._followed == len(self.frames):
+            return
+        self._open = follow(self.frames[self._stretch :], vxlan_ports=self.vxlan_ports)
+        for journey in self._open:
+            journey.number += len(self._finished)
+            for frame in journey.frames:
+                frame.packet = journey.number
+        self._followed = len(self.frames)
+
+    @property
+    def journeys(self) -> list[Journey]:
+        """Every packet so far, in the order of first sighting."""
+        self._follow()
+        return self._finished + self._open
+
+    def observe(self, question: str, answer: Any, text: str) -> None:
+        """Record a question that the act asked and the answer that it got."""
+        self.observations.append(Observation(question, answer, text))
+        self._asked_at.append(len(self.frames))
+
+    def packets(self) -> list[Packet]:
+        """Return every packet as the transcript tells it."""
+        began = self.frames[0].time if self.frames else 0
+        return [
+            Packet(
+                number=journey.number,
+                time=(journey.frames[0].time - began) / 1e9,
+                words=words(journey.frames[0].data, vxlan_ports=self.vxlan_ports),
+                path=[str(interface) for interface in path_of(journey.frames)],
+                frames=[frame.number for frame in journey.frames],
+            )
+            for journey in self.journeys
+        ]
+
+    def story(self) -> list[tuple[str, int]]:
+        """Return packets and observations in the order of events, as the transcript tells them."""
+        events = [((journey.frames[0].number, 0, i), ("packet", i)) for i, journey in enumerate(self.journeys)]
+        events += [((at, 1, i), ("observation", i)) for i, at in enumerate(self._asked_at)]
+        return [event for _place, event in sorted(events)]
+
+    def write(
+        self,
+        file: str,
+        interfaces: Sequence[Interface],
+        *,
+        dropped: Mapping[str, int],
+        names: Mapping[str, str],
+        comment: str,
+        application: str,
+    ) -> None:
+        """Write the frames to a pcapng file; it appears under its name only when it is whole.
+
+        Raises KernelError, the frames lost to the file but not to the verdict, when the disk is full or read-only.
+        """
+        comments = {number: list(texts) for number, texts in self._comments().items()}
+        for observation, at in zip(self.observations, self._asked_at, strict=True):
+            if at:
+                comments.setdefault(at, []).append(f"{observation.question}: {observation.text}")
+        seen = [*interfaces, *dict.fromkeys(f.interface for f in self.frames if f.interface not in set(interfaces))]
+        # The kernel counts what it drops by socket, which is one a namespace; it is put down to its first interface.
+        losses = {next(i for i in seen if i.netns == netns): count for netns, count in dropped.items() if count}
+        path = File(file)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as out:
+                pcapng.write(
+                    out,
+                    self.frames,
+                    seen,
+                    comments=comments,
+                    names=names,
+                    dropped=losses,
+                    section_comment=comment,
+                    os="Linux",
+                    application=application,
+                )
+            partial.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise KernelError(
+                f"write {path}", error.errno or 0, remedy="choose another folder with --captures, or free some space"
+            ) from None
+
+    def _comments(self) -> dict[int, list[str]]:
+        return annotate.comment_texts(self.journeys, vxlan_ports=self.vxlan_ports)
+
+    def captured(self, file: str, interfaces: Sequence[Interface], dropped: Mapping[str, int]) -> Captured:
+        """Return the figures of the capture for the record."""
+        return Captured(
+            file=file,
+            frames=len(self.frames),
+            dropped=sum(dropped.values()),
+            interfaces=[str(interface) for interface in interfaces],
+        )

@@ -1,0 +1,157 @@
+"""From an act's run to its record: verdict, reason, capture file, and the text of a failed path."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path as File
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import pytest
+
+from pktlab import __version__
+from pktlab.act import PROPERTY, ActRecord
+from pktlab.errors import Inconclusive, MachineError, PktlabError
+from pktlab.frames.path import Path, first_difference
+from pktlab.interface import Interface
+from pktlab.topology import settings
+
+if TYPE_CHECKING:
+    from pktlab.network import Network
+
+__all__ = ["PROPERTY", "Run", "is_path", "path_report"]
+
+_current: Run | None = None
+
+
+class Run:
+    """One act while it runs in its sandbox. `network` is None until the network is up."""
+
+    def __init__(self, item: pytest.Item, capture_file: Callable[[], File]) -> None:
+        global _current
+        _current = self
+        function = getattr(item, "function", None)
+        title = (getattr(function, "__doc__", None) or "").strip().partition("\n")[0]
+        claims = [dict(claim) for claim in getattr(function, "__pktlab_claims__", ())]
+        self.record = ActRecord(lab=item.path.stem, name=item.name, title=title, claims=claims)
+        self.network: Network | None = None
+        self._item = item
+        self._capture_file = capture_file
+        self._file: File | None = None
+        self._wanted = bool(item.config.getoption("pktlab_captures"))
+        self._inconclusive = ""
+
+    @property
+    def file(self) -> File:
+        """Where the capture is or will be."""
+        if self._file is None:
+            self._file = self._capture_file()
+        return self._file
+
+    @contextlib.contextmanager
+    def skips(self) -> Iterator[None]:
+        """Turn what this machine lacks into a skip that names it and the remedy."""
+        try:
+            yield
+        except MachineError as error:
+            raise pytest.skip.Exception(str(error), _use_item_location=True) from error
+
+    @contextlib.contextmanager
+    def concluding(self) -> Iterator[None]:
+        """Run the act, then take in the last frames, look for lost ones, and write the capture.
+
+        Lost frames make it inconclusive whatever else came out: a failure may be due to a frame that was not seen.
+        """
+        assert self.network is not None
+        failure: BaseException | None = None
+        try:
+            yield
+        except (Exception, pytest.fail.Exception) as error:
+            failure = error
+        skipped = isinstance(failure, pytest.skip.Exception | MachineError)
+        try:
+            self.network.finish()
+            self.network.check_losses()
+        except PktlabError as error:
+            # A network that does not fall silent is only worth telling if the act did not fail by itself.
+            if failure is None or isinstance(error, Inconclusive):
+                failure = error
+        if isinstance(failure, Inconclusive):
+            self._inconclusive = failure.message
+        try:
+            self._conclude(keep=self._wanted or (failure is not None and not skipped))
+        except PktlabError as error:
+            failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _conclude(self, *, keep: bool) -> None:
+        network = self.network
+        assert network is not None
+        recording, lost = network.recording, network.losses()
+        self.record.bring_up = network.bring_up
+        self.record.packets = recording.packets()
+        self.record.observations = recording.observations
+        self.record.story = recording.story()
+        self.record.capture = recording.captured("", network.interfaces, lost)
+        if keep:
+            recording.write(
+                str(self.file),
+                network.interfaces,
+                dropped=lost,
+                names={
+                    setting.ip: str(setting.device)
+                    for setting in network.topology.settings
+                    if isinstance(setting, settings.Address)
+                },
+                comment=f"{self.record.lab}: {self.record.title or self.record.name}",
+                application=f"pktlab {__version__}",
+            )
+            self.record.capture.file = str(self.file)
+
+    def finish(self, reports: Sequence[pytest.TestReport], seconds: float) -> None:
+        """Complete the record by the outcome of all phases, and hand it to the report that decides."""
+        record = self.record
+        record.seconds = seconds
+        decisive = next((r for r in reports if r.failed), None) or next((r for r in reports if r.skipped), None)
+        if decisive is None:
+            record.status = "passed"
+            decisive = next((r for r in reports if r.when == "call"), reports[-1])
+        elif decisive.failed:
+            record.status = "inconclusive" if self._inconclusive else "failed"
+            record.reason = self._inconclusive or _reason(decisive)
+        else:
+            record.status = "skipped"
+            record.reason = decisive.longrepr[2] if isinstance(decisive.longrepr, tuple) else str(decisive.longrepr)
+            record.reason = record.reason.removeprefix("Skipped: ")
+        decisive.user_properties.append((PROPERTY, record.as_json()))
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """The first line of what went wrong, without pytest's own markers."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(getattr(crash, "message", "") or report.longreprtext)
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "failed")
+    return first.removeprefix("pktlab.errors.")
+
+
+def is_path(value: object) -> TypeGuard[Path]:
+    """Tell whether a value is the answer of ``seen.path()``."""
+    return isinstance(value, Path)
+
+
+def path_report(path: Path, expected: Sequence[Any]) -> list[str]:
+    """Say why a path is not the expected one, in lines for pytest."""
+    run = _current
+    ports = run.network.recording.vxlan_ports if run and run.network else None
+    wrong = [each for each in expected if not isinstance(each, Interface)]
+    if wrong:
+        return [f"path of {path.question}", f"{wrong[0]!r} is not an interface: a path is a list of declared objects"]
+    text = first_difference(
+        path, list(expected), path.interfaces, **({"vxlan_ports": ports} if ports is not None else {})
+    )
+    lines = [f"path of {path.question or 'the packet'}: {path or 'seen nowhere'}", *text.splitlines()]
+    if run is not None and run.network is not None:
+        numbers = ", ".join(str(frame.number) for frame in path.sightings)
+        lines += ["", f"{run.file}" + (f": frames {numbers}" if numbers else "")]
+    return lines

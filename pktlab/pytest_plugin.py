@@ -1,0 +1,211 @@
+"""The pytest plugin: the `net` fixture, each act in a sandbox of its own, and what a failed path looks like.
+
+A test that uses `net` runs in a forked child that is pid 1 of its own namespaces (`pktlab.kernel.sandbox`); its
+reports come back through a pipe. All other tests of a project run where they always did.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path as File
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from pktlab.errors import DeadlineExceeded, LabError, SandboxError
+from pktlab.kernel import sandbox
+from pktlab.outcome import PROPERTY, Run, is_path, path_report
+
+if TYPE_CHECKING:
+    from pktlab.network import Network
+
+RUN: pytest.StashKey[Run] = pytest.StashKey()
+DEADLINE = 60.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pktlab")
+    group.addoption(
+        "--pktlab-captures",
+        metavar="DIR",
+        help="write what each act captured to DIR/LAB/ACT.pcapng (without it, only failed acts are kept, in pytest's "
+        "temporary folder)",
+    )
+    group.addoption(
+        "--pktlab-without",
+        metavar="SETTING",
+        action="append",
+        default=[],
+        help="build the topology without one declared setting, in the words of `pktlab show`; may be repeated",
+    )
+    group.addoption(
+        "--pktlab-deadline",
+        metavar="SECONDS",
+        type=float,
+        default=DEADLINE,
+        help=f"end an act that takes longer than this (default {DEADLINE:g})",
+    )
+
+
+def pytest_collect_file(file_path: File, parent: pytest.Collector) -> pytest.Module | None:
+    """Collect labs as they are: a Python file that declares a topology needs no test_ in its name."""
+    if file_path.suffix != ".py" or parent.session.isinitpath(file_path):
+        return None
+    if any(file_path.match(pattern) for pattern in parent.config.getini("python_files")):
+        return None
+    try:
+        text = file_path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not re.search(r"^(from|import) pktlab\b", text, re.M) or not re.search(r"^topology\b", text, re.M):
+        return None
+    pytest.register_assert_rewrite(file_path.stem)
+    module: pytest.Module = pytest.Module.from_parent(parent, path=file_path)
+    return module
+
+
+def _declared(request: pytest.FixtureRequest) -> Any:
+    try:
+        return request.getfixturevalue("topology")
+    except pytest.FixtureLookupError:
+        found = getattr(request.module, "topology", None)
+    if found is None:
+        raise LabError(
+            f"{request.path.name} declares no topology", remedy="write `topology = Topology()` at the top of the file"
+        )
+    return found
+
+
+@pytest.fixture
+def net(request: pytest.FixtureRequest) -> Iterator[Network]:
+    """The module's `topology` (or the fixture of that name), up and fresh for this test, in a sandbox of its own."""
+    from pktlab.network import Network
+    from pktlab.topology import Topology
+
+    topology = _declared(request)
+    if not isinstance(topology, Topology):
+        raise LabError(f"topology is {topology!r}", remedy="it must be a pktlab.Topology")
+    run = request.node.stash[RUN]
+    topology.freeze()
+    reduced = topology.without(without) if (without := request.config.getoption("pktlab_without")) else topology
+    with run.skips(), Network(reduced) as network:
+        run.network = network
+        yield network
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    run = pyfuncitem.stash.get(RUN, None)
+    if run is None or run.network is None:
+        return (yield)
+    with run.skips(), run.concluding():
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    if "net" not in getattr(item, "fixturenames", ()):
+        return None
+    try:
+        sandbox.available()
+    except SandboxError as error:
+        item.add_marker(pytest.mark.skip(reason=str(error)))
+        return None
+    # Once, in the parent: each child would import them again.
+    import pktlab.network  # noqa: F401
+    from pktlab.frames import dissect
+
+    dissect.load()
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in _in_sandbox(item):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+class _Kept:
+    """Stands for the next test: the fixtures that the parent process had set up before stay set up."""
+
+    def __init__(self, nodes: list[Any]) -> None:
+        self._nodes = nodes
+
+    def listchain(self) -> list[Any]:
+        return self._nodes
+
+
+def _in_sandbox(item: pytest.Item) -> list[pytest.TestReport]:
+    hook = item.config.hook
+
+    def work(send: Callable[[Any], None]) -> None:
+        began = time.monotonic()
+        run = item.stash[RUN] = Run(item, _capture_file(item))
+        # Only in this process: the explanation of a failed path must not be cut short.
+        item.config.option.verbose = max(2, item.config.option.verbose)
+        kept: Any = _Kept(list(item.session._setupstate.stack))
+        reports = runtestprotocol(item, log=False, nextitem=kept)
+        run.finish(reports, time.monotonic() - began)
+        send([hook.pytest_report_to_serializable(config=item.config, report=report) for report in reports])
+
+    deadline: float | None = item.config.getoption("pktlab_deadline")
+    if item.config.getoption("usepdb", False) or item.config.getoption("trace", False):
+        deadline = None
+    began = time.monotonic()
+    try:
+        with sandbox.Child(work) as child:
+            received = list(child.messages(deadline))
+            status = child.wait()
+        if received:
+            return [hook.pytest_report_from_serializable(config=item.config, data=data) for data in received[0]]
+        text = f"the act's process ended without a report, with status {status}"
+    except DeadlineExceeded:
+        text = f"the act was ended: it took longer than its deadline of {deadline:g} s"
+    return [_lost(item, text, time.monotonic() - began)]
+
+
+def _lost(item: pytest.Item, text: str, seconds: float) -> pytest.TestReport:
+    """The report of an act whose process did not live to tell."""
+    run = Run(item, lambda: File())
+    run.record.status, run.record.reason, run.record.seconds = "failed", text, seconds
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords={},
+        outcome="failed",
+        longrepr=text,
+        when="call",
+        user_properties=[(PROPERTY, run.record.as_json())],
+        duration=seconds,
+    )
+
+
+def _capture_file(item: pytest.Item) -> Callable[[], File]:
+    """Return what names the pcapng of an act: below the folder asked for, or pytest's temporary one."""
+    act = re.sub(r"[^A-Za-z0-9_.=-]+", "_", item.name.removeprefix("test_")).strip("_")
+    folder = item.config.getoption("pktlab_captures")
+    if folder:
+        return lambda: File(folder, item.path.stem, f"{act}.pcapng")
+
+    def temporary() -> File:
+        factory: pytest.TempPathFactory = item._request.getfixturevalue("tmp_path_factory")  # type: ignore[attr-defined]
+        return factory.mktemp("pktlab") / f"{item.path.stem}.{act}.pcapng"
+
+    return temporary
+
+
+def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
+    """Explain a path that is not the expected one: first differing hop, frames, interfaces, file."""
+    if op != "==":
+        return None
+    for seen, expected in ((left, right), (right, left)):
+        if is_path(seen) and isinstance(expected, list):
+            return path_report(seen, expected)
+    return None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    folder = config.getoption("pktlab_captures")
+    return f"pktlab: captures in {os.path.abspath(folder)}" if folder else None
