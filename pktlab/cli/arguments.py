@@ -1,0 +1,58 @@
+"""Arguments and options that several commands share, and what is checked of them before anything runs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from pktlab import labfile
+from pktlab.errors import LabError, PktlabError
+
+# The smallest that a pcapng of a lab takes: a file system that cannot hold it is full.
+_ROOM = 4096
+
+
+def complete_lab(incomplete: str) -> list[tuple[str, str]]:
+    """Complete the name of a lab, with its claim beside it."""
+    try:
+        labs = labfile.discover()
+    except LabError:
+        return []
+    start = incomplete.replace("-", "_")
+    return [(lab.name, lab.title) for lab in labs if lab.name.startswith(start)]
+
+
+def captures_folder(path: Path) -> Path:
+    """Make the folder for pcapng files if need be, and prove that it can be written to.
+
+    Raises PktlabError if it cannot: a run whose captures are lost would have to be done again.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as probe:
+            probe.write(bytes(_ROOM))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        remedy = "make room there" if error.errno == errno.ENOSPC else "make it a folder that you may write to"
+        raise PktlabError(
+            f"cannot write captures to {path}: {error.strerror}", remedy=f"{remedy}, or name another: --captures DIR"
+        ) from None
+    return path
+
+
+def json_file(path: str) -> Path:
+    """Check that the file for JSON can be written, without touching what is in it. Raises PktlabError if not."""
+    file = Path(path)
+    reason = ""
+    if file.is_dir():
+        reason = os.strerror(errno.EISDIR)
+    elif not file.parent.is_dir():
+        reason = os.strerror(errno.ENOENT)
+    elif not os.access(file if file.exists() else file.parent, os.W_OK):
+        reason = os.strerror(errno.EACCES)
+    if reason:
+        raise PktlabError(f"cannot write {path}: {reason}", remedy="name another file, or - for standard output")
+    return file

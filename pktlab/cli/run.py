@@ -1,0 +1,160 @@
+"""`pktlab run`: runs labs and tells what the packets did."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pktlab import labfile
+from pktlab.cli.arguments import captures_folder, complete_lab, json_file
+from pktlab.cli.screen import Progress, Screen, write_json
+from pktlab.cli.status import INTERRUPTED, WRONG_USE, worst
+from pktlab.errors import PktlabError
+from pktlab.transcript import Span
+
+if TYPE_CHECKING:
+    from pktlab.act import ActRecord
+    from pktlab.cli.session import Outcome, Tell
+    from pktlab.report import LabResult
+
+_STATUSES = ("passed", "failed", "inconclusive", "skipped")
+
+
+def run(
+    labs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="LAB|FILE", help="Labs by name, lab files by path.", autocompletion=complete_lab),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Run every lab that ships with pktlab.")] = False,
+    keyword: Annotated[
+        str, typer.Option("-k", metavar="EXPR", help="Run only acts and labs whose names match, as in pytest.")
+    ] = "",
+    jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, help="Run N acts at a time.")] = 1,
+    captures: Annotated[Path, typer.Option("--captures", metavar="DIR", help="Where the pcapng files go.")] = Path(
+        "captures"
+    ),
+    json: Annotated[
+        str, typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is standard output.")
+    ] = "",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the whole traceback of what failed.")] = False,
+) -> int:
+    """Run labs; tell for each act what its packets did, the verdict, the time and the capture."""
+    chosen = choose(labs or [], every=every, keyword=keyword)
+    report = json_file(json) if json not in ("", "-") else None
+    teller = _Teller(Screen(), quiet=json == "-")
+    outcome = perform(
+        chosen, captures=captures_folder(captures), keyword=keyword, jobs=jobs, verbose=verbose, tell=teller.tell
+    )
+    if json:
+        _write(outcome, report)
+    if outcome.pipe_closed:
+        raise BrokenPipeError
+    teller.summary(outcome.labs)
+    if outcome.interrupted:
+        print("pktlab: interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    return conclude(outcome.labs, keyword)
+
+
+def choose(names: Sequence[str], *, every: bool, keyword: str) -> list[labfile.LabFile]:
+    """Return the labs to run; a keyword alone chooses among all of them. Raises PktlabError for wrong use."""
+    if names and every:
+        raise PktlabError("both labs and --all are given", remedy="name labs, or say --all")
+    if names:
+        return labfile.find(names)
+    if not every and not keyword:
+        raise PktlabError(
+            "nothing to run", remedy="name a lab (`pktlab list` shows them), or run them all: pktlab run --all"
+        )
+    return labfile.discover()
+
+
+def perform(
+    labs: Sequence[labfile.LabFile],
+    *,
+    captures: Path,
+    tell: Tell,
+    keyword: str = "",
+    jobs: int = 1,
+    verbose: bool = False,
+) -> Outcome:
+    """Run the labs on this machine. Raises SandboxError, before anything runs, if it cannot run any."""
+    from pktlab.kernel import sandbox
+
+    progress = Progress()
+    progress.show("starting")
+    try:
+        sandbox.available()
+        from pktlab.cli import session
+
+        return session.run(
+            labs, captures=captures, keyword=keyword, jobs=jobs, verbose=verbose, tell=tell, progress=progress
+        )
+    finally:
+        progress.clear()
+
+
+def conclude(labs: Sequence[LabResult], keyword: str = "") -> int:
+    """Say on standard error which labs could not be run, and return the exit status."""
+    if not labs:
+        message = f"no act or lab matches -k {keyword!r}" if keyword else "no act was run"
+        raise PktlabError(message, remedy="`pktlab list` shows the labs, `pktlab show LAB` their acts")
+    for lab in labs:
+        if lab.fault:
+            print(f"pktlab: {lab.fault}", file=sys.stderr)  # noqa: T201
+    return WRONG_USE if any(lab.fault for lab in labs) else worst(lab.status for lab in labs)
+
+
+def _write(outcome: Outcome, file: Path | None) -> None:
+    from pktlab.report import as_json
+
+    if file is None:
+        with contextlib.suppress(BrokenPipeError) if outcome.pipe_closed else contextlib.nullcontext():
+            write_json(as_json(outcome.labs))
+        return
+    try:
+        with file.open("w", encoding="utf-8") as stream:
+            write_json(as_json(outcome.labs), stream)
+    except OSError as error:
+        raise PktlabError(f"cannot write {file}: {error.strerror}", remedy="name another file") from None
+
+
+class _Teller:
+    """Prints acts as they end, below the name of their lab."""
+
+    def __init__(self, screen: Screen, *, quiet: bool) -> None:
+        self._screen = screen
+        self._quiet = quiet
+        self._lab: labfile.LabFile | None = None
+
+    def tell(self, lab: labfile.LabFile, record: ActRecord, detail: str) -> None:
+        """Print the transcript of an act."""
+        from pktlab import transcript
+
+        if self._quiet:
+            return
+        if lab is not self._lab:
+            self._screen.lines([[Span(lab.name, "name")], [Span(lab.title, "title")], []])
+            self._lab = lab
+        self._screen.lines([*transcript.act(record, detail=detail, width=self._screen.width), []])
+
+    def summary(self, labs: Sequence[LabResult]) -> None:
+        """Print how many acts came to what."""
+        count = Counter(act.status for lab in labs for act in lab.acts)
+        if self._quiet or not count:
+            return
+        seconds = sum(lab.seconds for lab in labs)
+        line = [Span(f"{_number(sum(count.values()), 'act')} of {_number(len(labs), 'lab')}: ")]
+        for number, status in enumerate([status for status in _STATUSES if count[status]]):
+            line += [Span(", " if number else ""), Span(f"{count[status]} {status}", status)]
+        self._screen.lines([[*line, Span(f", {seconds:.2f} s")]])
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,95 @@
+"""`pktlab show`: a lab for reading, without running its acts."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pktlab import labfile
+from pktlab.cli.arguments import complete_lab
+from pktlab.cli.screen import Screen
+from pktlab.errors import LabError, PktlabError
+from pktlab.transcript import Line, Span
+
+if TYPE_CHECKING:
+    from pktlab.topology import Topology
+
+_INDENT = "    "
+
+
+def show(
+    lab: Annotated[str, typer.Argument(help="A lab's name, or a path to a lab file.", autocompletion=complete_lab)],
+) -> int:
+    """Show a lab: its story, the drawing, the declared topology, the acts and what they prove."""
+    source = labfile.find([lab])[0]
+    topology = _topology(source)
+    Screen().lines(_lines(source, topology))
+    return 0
+
+
+def _lines(lab: labfile.LabFile, topology: Topology | None) -> Iterator[Line]:
+    yield [Span(lab.name, "name")]
+    yield [Span(lab.title, "title")]
+    for text in (textwrap.indent(lab.drawing, _INDENT), lab.story):
+        if text:
+            yield []
+            yield from ([Span(line)] for line in text.splitlines())
+    yield from _head("Topology", str(lab.path))
+    if topology is None:
+        yield [Span(f"{_INDENT}made by a fixture when an act begins")]
+    else:
+        yield from _settings(topology)
+    yield from _head("Acts", f"need {', '.join(lab.needs)}" if lab.needs else "")
+    for act in lab.acts:
+        yield [Span(_INDENT), Span(act.name, "name")]
+        if act.title:
+            yield [Span(_INDENT + "  "), Span(act.title, "title")]
+        for claim in act.claims:
+            on = f" on {claim['on']}" if "on" in claim else ""
+            yield [Span(_INDENT + "  "), Span(f"{claim['verdict']}{on}", claim["verdict"]), Span(f"  {claim['id']}")]
+
+
+def _head(title: str, aside: str) -> Iterator[Line]:
+    yield []
+    yield [Span(title, "name"), Span(f"  ({aside})" if aside else "", "mark")]
+
+
+def _settings(topology: Topology) -> Iterator[Line]:
+    """Every setting as a command, below its namespace, in the order of declaration."""
+    for namespace in topology.namespaces:
+        yield [Span(f"  {namespace}", "path")]
+        for setting in topology.settings:
+            if setting.netns == namespace:
+                yield from ([Span(_INDENT + line)] for line in setting.command.splitlines())
+
+
+def _topology(lab: labfile.LabFile) -> Topology | None:
+    """Import the lab for the topology that it declares; None where a fixture makes it later.
+
+    Raises LabError if the import fails.
+    """
+    from pktlab.topology import Topology
+
+    path = lab.path.resolve()
+    spec = importlib.util.spec_from_file_location(f"pktlab_shown_{lab.name}", path)
+    if spec is None or spec.loader is None:
+        raise LabError(f"{lab.path} is no Python file", remedy="a lab's name ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.append(str(path.parent))
+    # A lab that is only looked at leaves nothing beside it.
+    sys.dont_write_bytecode = True
+    try:
+        spec.loader.exec_module(module)
+    except PktlabError:
+        raise
+    except (Exception, SystemExit) as error:
+        from pktlab.fault import describe
+
+        raise LabError(describe(error, path), remedy="the lab must be importable as it stands") from None
+    declared = getattr(module, "topology", None)
+    return declared if isinstance(declared, Topology) else None
