@@ -60,9 +60,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'pktlab' has no attribute {name!r}")
-    if name == "Topology":
-        # A lab imports Scapy next, which would read the machine's own routes and interfaces unless told not to.
-        import_module("pktlab.frames.scapy_config")
     return getattr(import_module(_PUBLIC[name]), name)
 
 

@@ -6,6 +6,7 @@ reports come back through a pipe. All other tests of a project run where they al
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -66,6 +67,13 @@ def pytest_collect_file(file_path: File, parent: pytest.Collector) -> pytest.Mod
     pytest.register_assert_rewrite(file_path.stem)
     module: pytest.Module = pytest.Module.from_parent(parent, path=file_path)
     return module
+
+
+def pytest_pycollect_makemodule(module_path: File, parent: pytest.Collector) -> None:
+    """Before a module is imported that imports Scapy: keep Scapy from reading the machine's own routes."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if "pktlab" in module_path.read_text(encoding="utf-8"):
+            import pktlab.frames.scapy_config  # noqa: F401
 
 
 def _declared(request: pytest.FixtureRequest) -> Any:
