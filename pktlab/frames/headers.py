@@ -151,7 +151,7 @@ def _ipv4(data: bytes, at: int, end: int, headers: list[Header], ports: frozense
     # A total length of 0 is a segmentation offload beyond 64 KiB: the datagram then ends where the frame does.
     if first >> 4 != 4 or size < 20 or size > end - at or 0 < total < size:
         return at, end
-    offset = (fragment & 0x1FFF) * 8
+    offset = fragment & 0x1FFF
     more = fragment >> 13 & 1
     fields: Fields = {
         "ip.hdr_len": size,
@@ -160,7 +160,7 @@ def _ipv4(data: bytes, at: int, end: int, headers: list[Header], ports: frozense
         "ip.id": ident,
         "ip.flags.df": fragment >> 14 & 1,
         "ip.flags.mf": more,
-        "ip.frag_offset": offset,
+        "ip.frag_offset": offset,  # in units of 8 bytes, as the header has it and as Wireshark filters it
         "ip.ttl": ttl,
         "ip.proto": protocol,
         "ip.checksum": checksum,

@@ -144,26 +144,19 @@ def rewrites(
 
 def _origin(frame: Frame, earlier: Sequence[Frame]) -> Frame | None:
     """The sighting that the node made this frame of; None where it only passed a wire or a bridge, or began."""
-    within = [
-        other
-        for other in earlier
-        if other.interface.netns == frame.interface.netns
-        and (other.interface, other.direction) != (frame.interface, frame.direction)
-    ]
+    place = (frame.interface, frame.direction)
+    within = [f for f in earlier if f.interface.netns == frame.interface.netns and (f.interface, f.direction) != place]
     if not within:
         return None
     if frame.direction == OUT:
         return None if any(other.data == frame.data for other in within) else within[-1]
     # What comes in came over a wire, as it left the other end. But a bridge or a tunnel device takes in what a port
-    # or a NIC of its node took in, with the same timestamp; captures that lost it are judged by what is nearer.
+    # or a NIC of its node took in, with the same timestamp; where times are not the kernel's, the nearer one is meant.
     for other in reversed(within):
         if other.direction == IN and other.time == frame.time:
             return other
-    wired = next((other for other in reversed(earlier) if other.data == frame.data), None)
-    nearest = within[-1]
-    if wired is not None and earlier.index(wired) >= earlier.index(nearest):
-        return None
-    return nearest
+    nearest = next(other for other in reversed(earlier) if other is within[-1] or other.data == frame.data)
+    return nearest if nearest is within[-1] else None
 
 
 def _compared(data: bytes, vxlan_ports: frozenset[int]) -> Fields:

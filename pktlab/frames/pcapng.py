@@ -236,7 +236,8 @@ class _Reader:
                 exponent = self.number(value, 1, offset)
                 described.units = 2 ** (exponent & 0x7F) if exponent & 0x80 else 10**exponent
             elif code == _IF_TSOFFSET:
-                described.offset = self.number(value, 8, offset)
+                seconds = self.number(value, 8, offset)
+                described.offset = seconds - (1 << 64 if seconds >> 63 else 0)
         netns, _, bare = name.rpartition("/")
         described.interface = Interface(netns, bare, kind=kind, mac=mac)
         self.described.append(described)

@@ -242,7 +242,7 @@ def _fragment(ip: Fields) -> str:
     if not offset and not more:
         return ""
     total, size = ip["ip.len"], ip["ip.hdr_len"]
-    return f" (frag {ip['ip.id']}:{total - size}@{offset}{'+' if more else ''})"
+    return f" (frag {ip['ip.id']}:{total - size}@{offset * 8}{'+' if more else ''})"
 
 
 def _short(packet: tuple[Header, ...], chain: Chain, size: int) -> str:
