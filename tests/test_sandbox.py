@@ -162,11 +162,19 @@ def test_crash_gives_the_signal() -> None:
         sandbox.call(crash)
 
 
-def test_output_appears_once_and_in_order(capfd: pytest.CaptureFixture[str]) -> None:
-    sys.stdout.write("before, ")  # still in the buffer when the process forks
-    sandbox.call(sys.stdout.write, "inside, ")
-    sys.stdout.write("after")
-    assert capfd.readouterr().out == "before, inside, after"
+def test_output_appears_once_and_in_order() -> None:
+    """Also where it is buffered in full, as it is in a pipe."""
+    program = """
+import sys
+from pktlab.kernel import sandbox
+sys.stdout.write("before, ")
+sandbox.call(sys.stdout.write, "inside, ")
+sys.stdout.write("after")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment.pop("PYTHONUNBUFFERED", None)
+    said = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True, timeout=30)
+    assert said.stdout == b"before, inside, after"
 
 
 # What it is separate from
@@ -236,8 +244,24 @@ def test_network_and_processes_shown_are_those_inside() -> None:
     assert sandbox.call(shown) == (["lo"], [1])
 
 
+def test_masked_proc_is_kept() -> None:
+    """As in a container, of which the kernel then lets nobody mount a fresh one."""
+
+    def container() -> tuple[str, str]:
+        libc.mount("/dev/null", "/proc/kcore", flags=libc.MS_BIND)
+        libc.unshare(libc.CLONE_NEWUSER)
+        return sandbox.call(inside)
+
+    def inside() -> tuple[str, str]:
+        return os.readlink("/proc/self"), os.readlink("/proc/thread-self/ns/net")
+
+    myself, network = sandbox.call(container)
+    assert myself != "1"
+    assert network != os.readlink("/proc/self/ns/net")
+
+
 def test_directories_in_use_below_run_stay_visible(monkeypatch: pytest.MonkeyPatch) -> None:
-    def outer() -> tuple[str, list[str], list[str], str]:
+    def outer() -> tuple[str, list[str], list[str], list[str], str]:
         # The /run that the inner sandbox covers is the outer one's own.
         for name in ("work/here", "tools", "secret"):
             os.makedirs(f"/run/{name}")
@@ -247,10 +271,21 @@ def test_directories_in_use_below_run_stay_visible(monkeypatch: pytest.MonkeyPat
         os.chdir("/run/work/here")
         return sandbox.call(inner)
 
-    def inner() -> tuple[str, list[str], list[str], str]:
-        return os.getcwd(), os.listdir("."), sorted(os.listdir("/run")), os.readlink("/run/system")
+    def inner() -> tuple[str, list[str], list[str], list[str], str]:
+        run = sorted(os.listdir("/run"))
+        return os.getcwd(), os.listdir("."), run, sorted(os.listdir("../..")), os.readlink("/run/system")
 
-    assert sandbox.call(outer) == ("/run/work/here", ["file"], ["netns", "system", "tools", "work"], "/usr")
+    run = ["netns", "system", "tools", "work"]
+    assert sandbox.call(outer) == ("/run/work/here", ["file"], run, run, "/usr")
+
+
+def test_names_of_outer_namespaces_are_hidden_even_in_their_directory() -> None:
+    def outer() -> list[str]:
+        Path("/run/netns/outer").touch()
+        os.chdir("/run/netns")
+        return sandbox.call(os.listdir, ".")
+
+    assert sandbox.call(outer) == []
 
 
 def test_caller_may_have_threads() -> None:
@@ -282,8 +317,22 @@ def test_deadline_kills_everything(witness: tuple[int, int]) -> None:
         assert next(messages) == "up"
         with pytest.raises(DeadlineExceeded):
             next(messages)
-        assert child.wait() == -signal.SIGKILL
         assert ended(reading)
+        assert child.wait() == -signal.SIGKILL
+
+
+def test_deadline_binds_a_child_that_never_stops_sending() -> None:
+    def work(send: Send) -> None:
+        while True:
+            send("and another thing")
+
+    heard = 0
+    with sandbox.Child(work) as child:
+        messages = child.messages(0.2)
+        with pytest.raises(DeadlineExceeded):
+            for heard, _ in enumerate(messages):
+                assert heard < 1_000_000
+    assert heard
 
 
 def test_leaving_kills_and_reaps(witness: tuple[int, int]) -> None:
@@ -295,6 +344,15 @@ def test_leaving_kills_and_reaps(witness: tuple[int, int]) -> None:
     assert select.select([reading], [], [], 0)[0]
     with pytest.raises(ChildProcessError):
         os.waitpid(child.launcher, os.WNOHANG)
+
+
+def test_leaving_leaves_no_zombie_to_the_init_of_the_machine() -> None:
+    def machine() -> list[str]:
+        with sandbox.Child(with_a_daemon) as child:
+            assert next(child.messages(SECONDS)) == "up"
+        return [name for name in os.listdir("/proc") if name.isdigit()]
+
+    assert sandbox.call(machine) == ["1"]
 
 
 def test_ctrl_c_in_the_caller_kills(witness: tuple[int, int]) -> None:
@@ -336,68 +394,90 @@ def test_pid_1_can_be_ended_by_a_signal(number: signal.Signals, status: int, cap
     assert capfd.readouterr().err == ""
 
 
-def test_launcher_killed(witness: tuple[int, int]) -> None:
-    reading, writing = witness
-    with sandbox.Child(with_a_daemon) as child:
-        os.close(writing)
-        messages = child.messages(SECONDS)
-        assert next(messages) == "up"
-        os.kill(child.launcher, signal.SIGKILL)
-        assert list(messages) == []
-        assert child.wait() == -signal.SIGKILL
-    assert ended(reading)
+# What follows runs inside another sandbox, so that a defect leaves nothing either.
 
 
-def wait_before_prctl(go: int, whom: Callable[[], bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the process that `whom` is true for ask for its death signal only after a byte in the pipe `go`."""
+def be_alone() -> None:
+    """As pid 1: wait for the end of all that others left to it."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+
+
+def test_launcher_killed() -> None:
+    def machine() -> int:
+        with sandbox.Child(with_a_daemon) as child:
+            messages = child.messages(SECONDS)
+            assert next(messages) == "up"
+            os.kill(child.launcher, signal.SIGKILL)
+            assert list(messages) == []
+            status = child.wait()
+        be_alone()
+        return status
+
+    assert sandbox.call(machine, deadline=SECONDS) == -signal.SIGKILL
+
+
+def test_launcher_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "_KILL_SECONDS", 0.05)
+
+    def machine() -> int:
+        with sandbox.Child(with_a_daemon) as child:
+            assert next(child.messages(SECONDS)) == "up"
+            os.kill(child.launcher, signal.SIGSTOP)
+        be_alone()
+        return child.wait()
+
+    assert sandbox.call(machine, deadline=SECONDS) == -signal.SIGKILL
+
+
+def prctl_waits(go: int, here: int, whom: Callable[[], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process that `whom` is true for tell `here`, and ask for its death signal after a byte from `go`."""
 
     def late(option: int, value: int) -> None:
         if whom():
+            os.write(here, b"!")
             os.read(go, 1)
         libc.prctl(option, value)
 
     monkeypatch.setattr(sandbox, "prctl", late)
 
 
-def test_launcher_dead_before_pid_1_asks_for_a_signal(
-    witness: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reading, writing = witness
-    go, going = os.pipe()
-    wait_before_prctl(go, lambda: os.getpid() == 1, monkeypatch)
-    with sandbox.Child(lambda send: signal.pause()) as child:
-        os.close(writing)
-        os.kill(child.launcher, signal.SIGKILL)
-        child.wait()
-        os.write(going, b"!")
-        assert ended(reading)
-    os.close(go)
-    os.close(going)
+def test_launcher_dead_before_pid_1_asks_for_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def machine() -> str:
+        (go, going), (known, here) = os.pipe(), os.pipe()
+        prctl_waits(go, here, lambda: os.getpid() == 1, monkeypatch)
+        with sandbox.Child(lambda send: signal.pause()) as child:
+            os.read(known, 1)
+            os.kill(child.launcher, signal.SIGKILL)
+            child.wait()
+            os.write(going, b"!")
+            be_alone()
+        return "alone"
+
+    assert sandbox.call(machine, deadline=SECONDS) == "alone"
 
 
 def test_caller_dead_before_the_launcher_asks_for_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    def be_killed(go: int, entered: int) -> None:
-        here = os.getpid()
-        wait_before_prctl(go, lambda: os.getpid() != here, monkeypatch)
+    def be_killed(go: int, here: int) -> None:
+        myself = os.getpid()
+        prctl_waits(go, here, lambda: os.getpid() != myself, monkeypatch)
         with sandbox.Child(lambda send: signal.pause()) as child:
-            os.write(entered, b"!")
             child.wait()
 
     def machine() -> str:
-        (go, going), (known, entered) = os.pipe(), os.pipe()
+        (go, going), (known, here) = os.pipe(), os.pipe()
         caller = os.fork()
         if caller == 0:
             try:
-                be_killed(go, entered)
+                be_killed(go, here)
             finally:
                 os._exit(1)
         os.read(known, 1)
         os.kill(caller, signal.SIGKILL)
         os.waitpid(caller, 0)
         os.write(going, b"!")
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)  # what the caller left is pid 1's here
+        be_alone()
         return "alone"
 
     assert sandbox.call(machine, deadline=SECONDS) == "alone"

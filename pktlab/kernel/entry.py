@@ -73,14 +73,13 @@ def enter_mounts() -> None:
     # Slave, not private: a private copy of somebody else's mount could not be unmounted by its owner's wish.
     mount("none", "/", flags=MS_SLAVE | MS_REC)
     _mount_run(_first_names_below("/run", _paths_in_use()))
-    os.mkdir("/run/netns", 0o755)
     for fstype, target in (("proc", "/proc"), ("sysfs", "/sys")):
         with contextlib.suppress(OSError):
             mount(fstype, target, fstype, MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def _mount_run(kept: Iterable[str]) -> None:
-    """Cover /run with an empty tmpfs in which only the names `kept` still show what they showed before."""
+    """Cover /run with a tmpfs that has /run/netns, and in which the names `kept` show what they showed before."""
     directories: dict[str, int] = {}
     links: dict[str, str] = {}
     for name in kept:
@@ -91,14 +90,17 @@ def _mount_run(kept: Iterable[str]) -> None:
             directories[path] = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     here = _working_directory()
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
+    os.mkdir("/run/netns", 0o755)
     for path, target in links.items():
         os.symlink(target, path)
     for path, fd in directories.items():
         os.mkdir(path)
         mount(f"/proc/self/fd/{fd}", path, flags=MS_BIND | MS_REC)
         os.close(fd)
-    if directories and here:
-        os.chdir(here)
+    if f"{here}/".startswith("/run/"):
+        # Else `..` would still lead into the /run that is covered now.
+        with contextlib.suppress(FileNotFoundError):
+            os.chdir(here)
 
 
 def _paths_in_use() -> list[str]:

@@ -96,7 +96,9 @@ class Child:
         readable = select.poll()
         readable.register(self._pipe, select.POLLIN)
         while True:
-            if not readable.poll(None if end is None else max(0.0, end - time.monotonic()) * 1000):
+            left = None if end is None else (end - time.monotonic()) * 1000
+            # A child that never stops sending has had its time as well.
+            if left is not None and (left <= 0 or not readable.poll(left)):
                 self.kill()
                 raise DeadlineExceeded(f"the sandbox did not end within {deadline:g} s")
             piece = os.read(self._pipe, _PIECE)
@@ -182,7 +184,6 @@ def _launch(work: Callable[[Callable[[Any], None]], None], pipe: int, caller: in
             enter_namespaces()
         except OSError as error:
             raise refusal(error) from error
-        _die_with(caller)  # once more: a change of credentials clears it
         launcher_dead, launcher_alive = os.pipe()
         pid = _fork()
         if pid == 0:
@@ -203,6 +204,8 @@ def _launch(work: Callable[[Callable[[Any], None]], None], pipe: int, caller: in
 
 
 def _die_with(caller: int) -> None:
+    # A change of credentials would clear it, but entering a user namespace of one's own counts as none:
+    # cred_cap_issubset() in kernel/cred.c.
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != caller:  # it died before the line above
         os._exit(1)
