@@ -33,7 +33,7 @@ class LabResult:
     @property
     def seconds(self) -> float:
         """The time of all acts together, in seconds."""
-        return sum(act.seconds for act in self.acts)
+        return sum((act.seconds for act in self.acts), 0.0)
 
 
 def as_json(labs: Iterable[LabResult]) -> dict[str, Any]:

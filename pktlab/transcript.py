@@ -118,13 +118,13 @@ def _shorten(text: str, short: dict[str, str]) -> str:
 def _column(rows: Iterable[tuple[str, str]], width: int) -> int:
     """Where the paths begin: behind the longest packet, or further left if the longest path needs the room."""
     rows = list(rows)
-    widest = max((len(words) for words, _ in rows), default=0) + INDENT + GAP
+    widest = max((len(_wrap(words, " / ", width - INDENT)[-1]) for words, _ in rows), default=0) + INDENT + GAP
     room = [len(path) for _, path in rows if len(path) <= width - INDENT - _NARROWEST]
     return min(widest, width - max(room, default=0))
 
 
 def _packet(words: str, path: str, column: int, width: int) -> Iterator[Line]:
-    lines = list(_wrap(words, " / ", width - INDENT))
+    lines = _wrap(words, " / ", width - INDENT)
     for line in lines[:-1]:
         yield [Span(" " * INDENT), Span(line, "packet")]
     last: Line = [Span(" " * INDENT), Span(lines[-1], "packet")]
@@ -154,17 +154,16 @@ def _question(question: str, answer: str, width: int) -> Iterator[Line]:
             yield [Span(" " * (INDENT + _STEP)), Span(part, "answer")]
 
 
-def _wrap(text: str, at: str, width: int) -> Iterator[str]:
+def _wrap(text: str, at: str, width: int) -> list[str]:
     """Break a line only where `at` stands in it; what stands there begins the next line."""
-    line = ""
-    for number, part in enumerate(text.split(at)):
-        piece = part if number == 0 else at + part
-        if line and len(line) + len(piece) > width:
-            yield line
-            piece = piece.lstrip()
-            line = ""
-        line += piece
-    yield line
+    first, *rest = text.split(at)
+    lines = [first]
+    for part in rest:
+        if len(lines[-1]) + len(at + part) > width:
+            lines.append(at.lstrip() + part)
+        else:
+            lines[-1] += at + part
+    return lines
 
 
 def _verdict(record: ActRecord, detail: str, width: int) -> Iterator[Line]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from pktlab import labfile
 from pktlab.errors import LabError, PktlabError
 
-# The smallest that a pcapng of a lab takes: a file system that cannot hold it is full.
-_ROOM = 4096
+# Bytes. The captures of a lab take less; a file system that cannot hold that much is as good as full.
+_ROOM = 64 * 1024
 
 
 def complete_lab(incomplete: str) -> list[tuple[str, str]]:

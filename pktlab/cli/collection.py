@@ -22,7 +22,11 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Attach the fault of a file that cannot be imported to the report about it."""
-    report = yield
+    try:
+        report = yield
+    except SystemExit as error:  # which pytest would take for its own end
+        why = _why(error, collector.path)
+        return pytest.CollectReport(collector.nodeid, "failed", why, [], [(SECTION, why)])
     call: Any = getattr(report, "call", None)
     if report.failed and call is not None and call.excinfo is not None:
         report.sections.append((SECTION, _why(call.excinfo.value, collector.path)))

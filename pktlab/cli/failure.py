@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ def brief(report: pytest.TestReport, lab: Path) -> str:
     crash = getattr(longrepr, "reprcrash", None)
     if crash is None:
         return report.longreprtext.strip()
-    message = str(crash.message).removeprefix("AssertionError: ")
+    # Whose fault it is, pktlab's own errors say in words; of Python's, the kind says the half of it.
+    message = re.sub(r"^(AssertionError|pktlab\.errors\.\w+): ", "", str(crash.message))
     if message.startswith("assert path of "):
         message = message.removeprefix("assert ")  # the explanation of a path is a sentence of its own
     lines = [line.rstrip() for line in message.splitlines() if line.strip() and line.strip() != _NOISE]

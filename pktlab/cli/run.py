@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pktlab import labfile
+from pktlab import gallery, labfile
 from pktlab.cli.arguments import captures_folder, complete_lab, json_file
 from pktlab.cli.screen import Progress, Screen, write_json
 from pktlab.cli.status import INTERRUPTED, WRONG_USE, worst
@@ -48,9 +48,10 @@ def run(
     chosen = choose(labs or [], every=every, keyword=keyword)
     report = json_file(json) if json not in ("", "-") else None
     teller = _Teller(Screen(), quiet=json == "-")
-    outcome = perform(
-        chosen, captures=captures_folder(captures), keyword=keyword, jobs=jobs, verbose=verbose, tell=teller.tell
-    )
+    folder = captures_folder(captures)
+    outcome = perform(chosen, captures=folder, keyword=keyword, jobs=jobs, verbose=verbose, tell=teller.tell)
+    with contextlib.suppress(OSError):  # a full disk has been told where the captures themselves were lost
+        gallery.write(folder)
     if json:
         _write(outcome, report)
     if outcome.pipe_closed:
@@ -67,7 +68,14 @@ def choose(names: Sequence[str], *, every: bool, keyword: str) -> list[labfile.L
     if names and every:
         raise PktlabError("both labs and --all are given", remedy="name labs, or say --all")
     if names:
-        return labfile.find(names)
+        found = labfile.find(names)
+        for lab in found:
+            if others := [other for other in found if other.name == lab.name and other is not lab]:
+                raise PktlabError(
+                    f"{lab.path} and {others[0].path} have the same name, and so would their captures",
+                    remedy="rename one of them, or run one after the other with a --captures folder for each",
+                )
+        return found
     if not every and not keyword:
         raise PktlabError(
             "nothing to run", remedy="name a lab (`pktlab list` shows them), or run them all: pktlab run --all"
