@@ -65,11 +65,13 @@ class Child:
         _flush()
         mask = set[int](signal.pthread_sigmask(signal.SIG_BLOCK, _HELD))
         try:
-            self.launcher = _fork()
-            if self.launcher == 0:
-                os.close(self._pipe)
-                _launch(self._work, sending, caller, mask)
-            os.close(sending)
+            try:
+                self.launcher = _fork()
+                if self.launcher == 0:
+                    os.close(self._pipe)
+                    _launch(self._work, sending, caller, mask)
+            finally:
+                os.close(sending)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         except BaseException:  # fork refused, or the Ctrl-C that was held back
             self._end()
@@ -121,7 +123,10 @@ class Child:
         self.wait()
 
     def wait(self) -> int:
-        """Wait for the end, and return pid 1's exit status, or minus the signal that killed it."""
+        """Wait for the end, and return pid 1's exit status, or minus the signal that killed it.
+
+        A child with more to send than the pipe takes ends only when its messages are read.
+        """
         if self._status is None:
             _, status = os.waitpid(self.launcher, 0)
             self._status = os.waitstatus_to_exitcode(status)
