@@ -113,13 +113,16 @@ def test_vxlan_ports_are_a_parameter_and_the_flag_is_needed() -> None:
 
 
 def test_vxlan_within_vxlan() -> None:
-    assert parse(bytes(vxlan(vxlan(who_has())))).depth == 2
+    read = parse(bytes(vxlan(vxlan(who_has()))))
+    assert read.depth == 2
+    assert [header.protocol for header in read.innermost] == ["eth", "arp"]
 
 
 def test_payload_ends_where_the_length_says() -> None:
     assert parse(bytes(SAMPLES["udp"]) + bytes(13)).payload == b"hello"
     assert parse(bytes(SAMPLES["echo"]) + bytes(13)).payload == b"payload"
     assert parse(bytes(who_has()) + bytes(18)).payload == b""
+    assert parse(bytes(ether() / ip() / UDP(sport=5555, dport=9, len=10) / b"hello")).payload == b"he"
 
 
 def test_the_first_fragment_of_a_tunnel_is_not_followed() -> None:
@@ -141,6 +144,11 @@ def test_offload_without_total_length_reaches_to_the_end() -> None:
     assert parse(bytes(frame)).payload == b"payload"
 
 
+def test_a_tcp_header_longer_than_the_packet_ends_the_chain() -> None:
+    assert chain(ether() / ip() / TCP(sport=5555, dport=9, dataofs=15) / bytes(39)) == ["eth", "ip"]
+    assert chain(ether() / ip() / TCP(sport=5555, dport=9, dataofs=15) / bytes(40)) == ["eth", "ip", "tcp"]
+
+
 def test_802_3_has_a_length() -> None:
     frame = bytes.fromhex("0180c2000000") + bytes.fromhex(M1.replace(":", "")) + b"\x00\x03abc" + bytes(20)
     assert parse(frame).payload == b"abc"
@@ -153,8 +161,7 @@ def test_802_3_has_a_length() -> None:
     ids=["version", "header too short", "header behind the end", "total below header"],
 )
 def test_garbage_in_the_ip_header_ends_the_chain(offset: int, value: int) -> None:
-    frame = bytearray(bytes(ether() / ip() / UDP(sport=5, dport=6)))
-    frame[16] = 0
+    frame = bytearray(bytes(ether() / ip(len=0) / UDP(sport=5, dport=6)))
     frame[offset] = value
     assert chain(bytes(frame)) == ["eth"]
     assert parse(bytes(frame)).payload == bytes(frame[14:])

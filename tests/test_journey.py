@@ -93,6 +93,11 @@ def test_identical_packets_in_flight_at_once_are_told_apart() -> None:
     assert [[(str(f.interface), f.direction) for f in journey.frames] for journey in journeys] == [places] * 5
 
 
+def test_of_two_open_ones_the_one_extended_last_is_meant() -> None:
+    first, second = ("h1/eth0", OUT, udp()), ("sw/p1", IN, udp())
+    assert numbers(first, first, second, second, ("sw/p2", OUT, udp())) == [1, 2, 2, 1, 1]
+
+
 def test_lo_shows_a_packet_out_and_in() -> None:
     request, reply = (
         ether() / ip() / ICMP(id=1, seq=1),
@@ -139,6 +144,17 @@ def test_what_nobody_changes_tells_packets_apart(other: Packet) -> None:
     assert numbers(("h1/e", OUT, udp()), ("rt/a", IN, udp()), ("rt/b", OUT, other)) == [1, 1, 2]
 
 
+@pytest.mark.parametrize("other", [{"seq": 6}, {"ack": 6}, {"flags": "PA"}], ids=str)
+def test_what_nobody_changes_of_tcp_tells_packets_apart(other: dict[str, Any]) -> None:
+    common: dict[str, Any] = {"sport": 1, "dport": 2, "seq": 5, "ack": 5, "flags": "A"}
+    one, two = (ether() / ip() / TCP(**common | fields) for fields in ({}, other))
+    assert numbers(("h1/e", OUT, one), ("sw/p1", IN, two)) == [1, 2]
+
+
+def test_arp_for_other_addresses_is_another_packet() -> None:
+    assert numbers(("h1/e", OUT, who_has()), ("sw/p1", IN, who_has("192.168.3.103"))) == [1, 2]
+
+
 def test_nat_changes_addresses_within_the_node_only() -> None:
     before = udp(ttl=64)
     after = udp("192.0.2.1", sport=1024, ttl=63)
@@ -168,8 +184,9 @@ def test_dnat_and_the_answer_changed_back() -> None:
     )
 
 
-def test_an_echo_of_the_same_bytes_is_an_answer() -> None:
-    there, back = udp(id=0), udp("10.0.0.2", "10.0.0.1", 80, 5555, id=0)
+@pytest.mark.parametrize("ttl", [64, 128])
+def test_an_echo_of_the_same_bytes_is_an_answer(ttl: int) -> None:
+    there, back = udp(id=0, ttl=ttl), udp("10.0.0.2", "10.0.0.1", 80, 5555, id=0, ttl=64)
     assert numbers(("c/e", OUT, there), ("srv/e", IN, there), ("srv/e", OUT, back), ("c/e", IN, back)) == [1, 1, 2, 2]
 
 
@@ -212,8 +229,9 @@ def test_of_two_that_wait_in_the_node_the_more_alike_is_meant() -> None:
 
 
 def test_a_packet_that_is_in_the_node_is_preferred_to_one_that_left() -> None:
+    """Though the other, which left by the same public address, is more alike."""
     first, gone = udp("10.0.0.1", ttl=64), udp("192.0.2.1", sport=1, ttl=63)
-    second, out = udp("10.0.0.3", sport=9, ttl=64), udp("192.0.2.9", sport=5555, ttl=63)
+    second, out = udp("10.0.0.3", sport=9, ttl=64), udp("192.0.2.1", sport=5555, ttl=63)
     assert numbers(
         ("gw/a", IN, first), ("gw/x", OUT, gone), ("srv/e", IN, gone), ("gw/b", IN, second), ("gw/y", OUT, out)
     ) == [1, 1, 1, 2, 2]
@@ -292,16 +310,17 @@ def test_vxlan_ports_are_a_parameter() -> None:
 
 
 def test_each_fragment_is_a_packet() -> None:
-    parts = [ether() / part for part in fragments(ip(id=7) / UDP(sport=5, dport=6) / bytes(4000))]
-    assert len(parts) == 3
-    natted = [ether() / p for p in fragments(ip("192.0.2.1", id=7, ttl=63) / UDP(sport=9, dport=6) / bytes(4000))]
+    parts = [ether() / part for part in fragments(ip(id=7) / UDP(sport=5, dport=6) / bytes(5000))]
+    assert len(parts) == 4
+    assert parts[1].payload.payload == parts[2].payload.payload
+    natted = [ether() / p for p in fragments(ip("192.0.2.1", id=7, ttl=63) / UDP(sport=9, dport=6) / bytes(5000))]
     assert (
         numbers(
             *(("gw/a", IN, part) for part in parts),
             *(("gw/b", OUT, part) for part in natted),
             *(("srv/e", IN, part) for part in natted),
         )
-        == [1, 2, 3] * 3
+        == [1, 2, 3, 4] * 3
     )
 
 
@@ -343,6 +362,12 @@ def test_the_same_packet_sent_with_other_ttls_is_another_packet(ttls: tuple[int,
             seen += [("r/b", OUT, udp(ttl=ttl - 1))]
     expected = [number for number, ttl in enumerate(ttls, 1) for _ in range(3 if ttl > 1 else 2)]
     assert numbers(*seen) == expected
+
+
+def test_nor_is_one_that_is_put_in_again_with_a_lower_ttl() -> None:
+    way: list[Sighting] = [("r/tap", IN, udp(ttl=3)), ("r/b", OUT, udp(ttl=2)), ("h/e", IN, udp(ttl=2))]
+    assert numbers(*way, ("r/tap", IN, udp(ttl=2))) == [1, 1, 1, 2]
+    assert numbers(*way[:2], ("r/tap", IN, udp(ttl=1))) == [1, 1, 2]
 
 
 def test_unknown_protocols_are_compared_with_their_macs() -> None:

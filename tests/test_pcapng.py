@@ -72,6 +72,22 @@ def test_everything_written_is_read_back() -> None:
     assert (capture.hardware, capture.os, capture.application) == ("none", "Linux 6.18", "pktlab 0.1")
 
 
+def test_statistics_span_the_capture_and_count_what_was_received() -> None:
+    """Each option is (code, length 8, value); times are their high halves first, as in packets."""
+    data = example()
+    size = 12 + 12 + 5 * 12 + 4
+    blocks = [data[len(data) - n * size :][:size] for n in (3, 2, 1)]
+    told = [struct.unpack("<IIIII" + 5 * "HHQ" + "II", one) for one in blocks]
+    assert [one[0:3] for one in told] == [(5, size, 0), (5, size, 1), (5, size, 2)]
+    start, end = ((time >> 32) | (time & 0xFFFFFFFF) << 32 for time in (START, START + 1))
+    assert [one[5:20:3] for one in told] == [(2, 3, 4, 5, 8)] * 3
+    assert [one[7:20:3] for one in told] == [(start, end, 2, 0, 2), (start, end, 8, 7, 1), (start, end, 0, 0, 0)]
+
+
+def test_name_records_end_with_an_empty_one() -> None:
+    assert b"router\0" + bytes(1) + bytes(4) + struct.pack("<I", 48 + 12) in example()
+
+
 def test_nothing_is_a_capture_too() -> None:
     file = io.BytesIO()
     write(file, [], [])

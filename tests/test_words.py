@@ -175,3 +175,4 @@ def test_a_router_may_quote_eight_bytes_only() -> None:
 
 def test_words_tell_the_length_that_was_sent() -> None:
     assert words(bytes(ether() / QUOTED)[:44]).endswith("UDP, length 5")
+    assert words(bytes(ether() / ip(len=0) / ICMP(id=1, seq=1) / bytes(10))).endswith("seq 1, length 18")
