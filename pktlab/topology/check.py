@@ -12,6 +12,9 @@ import re
 from pktlab.topology.origin import fault
 
 IFNAMSIZ = 16
+# The kernel's isspace() takes bytes as Latin-1, where 0xa0 is a blank: it refuses names in UTF-8 that contain one.
+# A percent sign would be replaced by a number (dev_alloc_name()).
+_NOT_IN_NAMES = frozenset(b"/:% \t\n\v\f\r\xa0\0")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
@@ -25,10 +28,10 @@ def interface_name(name: str) -> str:
             f"interface name {name!r} is {size} bytes long",
             f"Linux takes {IFNAMSIZ - 1} bytes at most (IFNAMSIZ); choose a shorter name",
         )
-    if not name or name in (".", "..") or re.search(r"[/:\s]", name):
+    if not name or name in (".", "..") or any(byte in _NOT_IN_NAMES for byte in name.encode()):
         raise fault(
             f"{name!r} is not a name for an interface",
-            "a name has 1 to 15 bytes, no slash, no colon and no blank",
+            "a name has 1 to 15 bytes, no slash, no colon, no percent sign and no blank",
         )
     if name in ("all", "default"):
         raise fault(f"{name!r} as an interface name would collide with net.ipv4.conf.{name}", "choose another name")
@@ -99,6 +102,13 @@ def prefix(destination: str) -> str:
             hint = f"did you mean {ipaddress.ip_network(text, strict=False)}?"
         raise fault(f"{destination!r} is not a destination", hint) from None
     return str(network)
+
+
+def seconds(what: str, value: float, low: float, high: float) -> float:
+    """Check that a time in seconds lies in the kernel's range for it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise fault(f"{what} {value!r} is out of range", f"give seconds from {low:g} to {high:g}")
+    return float(value)
 
 
 def number(what: str, value: int, low: int, high: int) -> int:

@@ -61,6 +61,8 @@ class Device(Interface):
         """Declare one or more addresses, each with its prefix length, as in ``10.0.0.1/24``."""
         for text in cidr:
             parsed = check.cidr(text)
+            if ":" in parsed and not self.namespace.topology.ipv6:
+                raise fault(f"IPv6 address {parsed}, but IPv6 is off in this topology", "write Topology(ipv6=True)")
             self.namespace.declare(settings.Address(netns=self.netns, origin=origin(), device=self, address=parsed))
         return self
 

@@ -90,17 +90,24 @@ class Namespace:
         Its MAC follows the ports unless `mac` pins it. Multicast snooping is off unless asked for, because it
         makes the bridge send IGMP and MLD queries and reports of its own.
         """
+        if isinstance(ports, Interface) or not all(isinstance(port, Interface) for port in ports):
+            raise fault(f"ports={ports!r} is not a list of interfaces", "write it as a list, as in ports=[p1, p2]")
+        if check.number("group_fwd_mask", group_fwd_mask, 0, 0xFFFF) & 7:
+            raise fault(
+                f"group_fwd_mask {group_fwd_mask:#x} has one of the lowest three bits set",
+                "STP, pause and LACP frames are never forwarded (BR_GROUPFWD_RESTRICTED); clear the bits",
+            )
         device = self._device(name, "bridge", mac, numbered=False)
-        check.number("group_fwd_mask", group_fwd_mask, 0, 0xFFF8)
         bridge = settings.Bridge(
             netns=self.name,
             origin=origin(),
             device=device,
             mac=device._mac,
             mtu=self._mtu(mtu),
-            ageing_time=float(check.number("ageing_time", int(ageing_time), 0, 10**6)) and float(ageing_time),
+            ageing_time=check.seconds("ageing_time", ageing_time, 0, 10**6),
             stp=bool(stp),
-            forward_delay=float(forward_delay),
+            # BR_MIN_FORWARD_DELAY and BR_MAX_FORWARD_DELAY of net/bridge/br_private_stp.h
+            forward_delay=check.seconds("forward_delay", forward_delay, 2 if stp else 0, 30),
             mcast_snooping=bool(mcast_snooping),
             group_fwd_mask=group_fwd_mask,
         )
@@ -227,14 +234,17 @@ class Namespace:
             self._mine(dev)
         if type in ("unicast", "local", "broadcast") and not via and dev is None:
             raise fault(f"route to {dst} leads nowhere", "give via= (a gateway) or dev= (an interface)")
+        dst, via, src = check.prefix(dst), check.ip(via) if via else "", check.ip(src) if src else ""
+        if len({":" in text for text in (dst, via, src) if text not in ("", "default")}) > 1:
+            raise fault(f"route to {dst} mixes IPv4 and IPv6", "write all its addresses in one family")
         return settings.Route(
             netns=self.name,
             origin=origin(),
-            dst=check.prefix(dst),
+            dst=dst,
             type=type,
-            via=check.ip(via) if via else "",
+            via=via,
             device=dev,
-            src=check.ip(src) if src else "",
+            src=src,
             metric=None if metric is None else check.number("metric", metric, 0, 2**32 - 1),
             table=None if table is None else check.number("table", table, 1, 2**32 - 1),
             scope=scope,

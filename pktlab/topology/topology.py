@@ -72,11 +72,7 @@ class Topology:
 
     def declare(self, setting: Setting) -> None:
         """Add a setting; refuse one that is there already or comes when the network is up."""
-        if self._live:
-            raise fault(
-                f"declared while the network is up: {setting.command.splitlines()[0]}",
-                "a topology is declared at the top of the lab; an act changes the live network through net",
-            )
+        self._refuse_if_live(setting.command.splitlines()[0])
         if setting.command in self._known:
             raise fault(f"declared twice: {setting.command.splitlines()[0]}", "remove one of the two")
         if isinstance(setting, Sysctl):
@@ -93,8 +89,16 @@ class Topology:
         """Refuse declarations from now on, since the network is up."""
         self._live = True
 
+    def _refuse_if_live(self, what: str) -> None:
+        if self._live:
+            raise fault(
+                f"declared while the network is up: {what}",
+                "a topology is declared at the top of the lab; an act changes the live network through net",
+            )
+
     def remove(self, kind: type[OnDevice], device: Interface) -> None:
         """Withdraw the declarations of one kind that stand on `device`."""
+        self._refuse_if_live(f"no {kind.__name__.lower()} for {device}")
         for setting in list(self._settings):
             if type(setting) is kind and setting.device == device:
                 self._settings.remove(setting)
