@@ -7,6 +7,7 @@ choose colours. The plain text of a line is its spans put together.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -43,8 +44,7 @@ def act(record: ActRecord, *, detail: str = "", width: int = 80) -> list[Line]:
     `detail` is the text of a failure; lines are at most `width` columns wide where their words allow it.
     """
     lines: list[Line] = [[Span("  "), Span(record.name, "name")]]
-    if record.title:
-        lines.append([Span("  "), Span(record.title, "title")])
+    lines += [[Span("  "), Span(text, "title")] for text in textwrap.wrap(record.title, max(width - 2, _NARROWEST))]
     story = _story(record, width)
     if story:
         lines += [[], *story]

@@ -20,8 +20,7 @@ def complete_lab(incomplete: str) -> list[tuple[str, str]]:
         labs = labfile.discover()
     except LabError:
         return []
-    start = incomplete.replace("-", "_")
-    return [(lab.name, lab.title) for lab in labs if lab.name.startswith(start)]
+    return [(lab.name, lab.title) for lab in labs if lab.name.startswith(incomplete)]
 
 
 def captures_folder(path: Path) -> Path:

@@ -18,7 +18,6 @@ _PIPED_WIDTH = 80
 _STYLES = {
     "name": "bold",
     "path": "cyan",
-    "question": "italic",
     "mark": "dim",
     "file": "dim",
     "detail": "",
@@ -71,9 +70,13 @@ class Screen:
 
 def write_json(data: dict[str, Any], file: IO[str] | None = None) -> None:
     """Write JSON for people and programs: indented, names as they are."""
-    json.dump(data, file or sys.stdout, indent=2, ensure_ascii=False)
-    (file or sys.stdout).write("\n")
-    (file or sys.stdout).flush()
+    file = file or sys.stdout
+    try:
+        json.dump(data, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+    except BrokenPipeError:
+        raise BrokenPipeError from None  # without its errno, by which Typer would take it and exit with 1
 
 
 class Progress:

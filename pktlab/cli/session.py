@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,14 @@ def run(
     sys.path.extend(sorted({str(lab.path.resolve().parent) for lab in labs} - set(sys.path)))
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
-        status = pytest.main(arguments, plugins=[listener])
+        try:
+            status: int = pytest.main(arguments, plugins=[listener])
+        except KeyboardInterrupt:  # a second Ctrl-C, while pytest was busy with the first
+            status = pytest.ExitCode.INTERRUPTED
+            listener.interrupted = True
+    if listener.interrupted:
+        # What is left to do is to tell the results so far; it takes no time, and nobody wants half of it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     progress.clear()
     listener.finish()
     if status == pytest.ExitCode.USAGE_ERROR:
