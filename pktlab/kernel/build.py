@@ -87,6 +87,8 @@ def _kind(setting: settings.Link, descriptors: Mapping[str, int]) -> tuple[str, 
 def request(setting: settings.Setting) -> Request | None:
     """Return the request for a setting of an existing interface; None for what is no business of rtnetlink."""
     match setting:
+        case settings.Bridge(mtu=int(mtu)):
+            return set_mtu(setting.device, mtu)
         case settings.Up():
             return set_up(setting.device, True)
         case settings.Port():
@@ -109,6 +111,12 @@ def set_up(device: Interface, up: bool) -> Request:
     what = f"ip -n {device.netns} link set {device.name} {'up' if up else 'down'}"
     fields = {"index": device.index, "flags": IFF_UP if up else 0, "change": IFF_UP}
     return link.request(what, link.RTM_NEWLINK, fields, [])
+
+
+def set_mtu(device: Interface, mtu: int) -> Request:
+    """Set the MTU of an interface; a bridge keeps it from then on, and no longer takes the lowest of its ports."""
+    what = f"ip -n {device.netns} link set {device.name} mtu {mtu}"
+    return link.request(what, link.RTM_NEWLINK, {"index": device.index}, [("IFLA_MTU", mtu)])
 
 
 def set_master(device: Interface, bridge: Interface | None) -> Request:

@@ -124,4 +124,5 @@ def _agrees(flags: int, state: int) -> bool:
 
 def _is(states: Mapping[int, tuple[int, int]], device: Interface, what: str) -> bool:
     state, port = states.get(device.index, (0, -1))
-    return state == OPER_UP and (what == "up" or port == tables.BR_STATE_FORWARDING)
+    # A port that forwards has a carrier (br_port_carrier_check()); a tap's or a tunnel's state is UNKNOWN for all that.
+    return state == OPER_UP if what == "up" else port == tables.BR_STATE_FORWARDING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -77,19 +78,17 @@ class Testbed:
         return [each for each in self.topology.settings if isinstance(each, kind)]
 
     def _namespaces(self) -> None:
-        deviating = {
-            name: value
-            for name, value in self.topology.neighbour_timers().items()
-            # lo has what every new interface gets: the values of the machine's first namespace.
-            if Path("/proc/sys/net/ipv4/neigh/lo", name).read_text().strip() != value
-        }
-        self._timers = deviating
+        # The sandbox's first namespace is a copy of the machine's, as every other will be, so only what differs
+        # there from the baseline must be written; lo has the neighbour timers that every new interface gets.
+        baseline = sysctl.BASELINE if self.topology.ipv6 else sysctl.BASELINE | sysctl.IPV6_OFF
+        deviating = _deviating(baseline)
+        lo = "net/ipv4/neigh/lo/"
+        timers = _deviating({lo + name: value for name, value in self.topology.neighbour_timers().items()})
+        self._timers = {key.removeprefix(lo): value for key, value in timers.items()}
         for setting in self._declared(settings.Netns):
             name = setting.netns
             namespace = self.namespaces[name] = Netns(name)
-            namespace.sysctl(sysctl.BASELINE, missing_ok=True)
-            if not self.topology.ipv6:
-                namespace.sysctl(sysctl.IPV6_OFF, missing_ok=True)
+            namespace.sysctl(deviating)
             with namespace.entered():
                 self.netlinks[name] = Netlink()
                 self.monitors[name] = Netlink(groups=(RTNLGRP_LINK, RTNLGRP_NEIGH))
@@ -127,6 +126,8 @@ class Testbed:
         # All of one kind before the next: a route needs its link up, and that in other namespaces too.
         phases: list[tuple[type[settings.Setting], ...]] = [
             (settings.Port,),
+            # A bridge with an MTU of its own: each port that joined has changed it (br_mtu_auto_adjust()).
+            (settings.Bridge,),
             (settings.Up,),
             (settings.Address, settings.Neighbour, settings.FdbEntry),
             (settings.Route, settings.Rule),
@@ -217,3 +218,13 @@ class Testbed:
         for namespace in self.namespaces.values():
             namespace.close()
         self.fence.close()
+
+
+def _deviating(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the sysctls, by their paths below /proc/sys, that are there and have another value."""
+    found = {}
+    for key, value in wanted.items():
+        with contextlib.suppress(FileNotFoundError):
+            if Path("/proc/sys", key).read_text().strip() != value:
+                found[key] = value
+    return found
