@@ -1,0 +1,119 @@
+"""A network is ready when its constructor returns, and that is soon."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+import pytest
+from inside import pair, sandboxed
+from scapy.layers.inet import ICMP
+from scapy.layers.l2 import ARP
+
+from pktlab.errors import DeadlineExceeded
+from pktlab.kernel import carrier, sandbox
+from pktlab.network import Network
+from pktlab.topology import Topology
+
+# On an idle machine with two cores it is a tenth of this; the bound allows for a busy one.
+MEDIAN = 0.150
+
+
+def switch(hosts: int) -> Topology:
+    """A bridge of so many ports in a namespace of its own, each leading to a host: h0, h1, ..."""
+    topology = Topology()
+    sw = topology.namespace("sw")
+    ports = []
+    for number in range(hosts):
+        host = topology.namespace(f"h{number}")
+        port, eth0 = sw.veth(f"p{number}", "eth0", netns=host)
+        eth0.address(f"10.0.0.{number + 1}/24")
+        ports.append(port)
+    sw.bridge("br0", ports=ports)
+    return topology
+
+
+def small() -> Topology:
+    """A pair of namespaces, and a bridge of three ports in one of them."""
+    topology = pair()
+    a = topology.namespaces["a"]
+    a.bridge("br0", ports=[a.veth(f"p{i}", f"h{i}")[0] for i in range(3)])
+    return topology
+
+
+def first_ping() -> list[object]:
+    """Whether the very first ping is answered, and how many questions and answers it took on the way."""
+    topology = pair()
+    with Network(topology) as net, net.capture() as seen:
+        answer = net.ping("10.0.0.2", ns=topology.namespaces["a"])
+        return [answer.ok, seen.count(ARP(op="who-has")), seen.count(ARP(op="is-at")), seen.count(ICMP())]
+
+
+def test_the_first_ping_is_answered_in_30_fresh_networks() -> None:
+    assert [sandbox.call(first_ping) for _ in range(30)] == [[True, 1, 1, 2]] * 30
+
+
+@sandboxed
+def test_the_first_ping_through_every_port_of_a_bridge_is_answered() -> None:
+    for _ in range(5):
+        topology = switch(6)
+        with Network(topology) as net, net.capture() as seen:
+            for number in range(6):
+                target = f"10.0.0.{(number + 1) % 6 + 1}"
+                assert net.ping(target, ns=topology.namespaces[f"h{number}"]), f"h{number}"
+            assert seen.count(ARP(op="who-has")) == seen.count(ARP(op="is-at")) == 6
+
+
+def test_up_in_milliseconds(record_property: Callable[[str, object], None]) -> None:
+    def seconds() -> float:
+        with Network(small()) as net:
+            return net.bring_up
+
+    every = [sandbox.call(seconds) for _ in range(15)]
+    figures = f"median {statistics.median(every) * 1000:.1f} ms of {[round(s * 1000, 1) for s in every]}"
+    record_property("bring_up", figures)
+    assert statistics.median(every) < MEDIAN, figures
+
+
+@sandboxed
+def test_nothing_is_on_its_way_when_it_is_up() -> None:
+    """No frame of its own: a capture begins with what the act does."""
+    topology = switch(3)
+    with Network(topology) as net:
+        assert net.settle() == 0
+        assert net.recording.frames == []
+
+
+@sandboxed
+def test_a_port_that_does_not_come_up_is_named() -> None:
+    topology = small()
+    a = topology.namespaces["a"]
+    device = a.devices["h1"]
+    wanted = carrier.expected(topology.settings)
+    with Network(topology) as net:
+        net.down(device)
+        bed = net._testbed
+        with pytest.raises(DeadlineExceeded) as caught:
+            carrier.wait(wanted, bed.netlinks, bed.monitors, bed.controls, timeout=0.05)
+    assert "a/p1 not forwarding" in caught.value.message
+    assert "a/p0" not in caught.value.message
+    assert "a/br0" not in caught.value.message
+
+
+def test_what_is_waited_for() -> None:
+    """A veth end that is down, or whose peer is, has no carrier; nor has a bridge of such ports."""
+    topology = Topology()
+    host = topology.namespace("host")
+    (v0, v1), (p0, p1), (q0, q1) = (host.veth(f"{n}0", f"{n}1") for n in "vpq")
+    br0, br1 = host.bridge("br0", ports=[p0, v0]), host.bridge("br1", ports=[q0])
+    br2 = host.bridge("br2")
+    v1.down()
+    br1.down()
+    assert carrier.expected(topology.settings) == {
+        p0: "forwarding",
+        p1: "up",
+        q0: "up",
+        q1: "up",
+        br0: "up",
+    }
+    assert br2 not in carrier.expected(topology.settings)
