@@ -35,6 +35,7 @@ FLAGS = {
     0x10000: "LOWER_UP",
 }
 IFF_LOWER_UP = 0x10000
+IFLA_IFNAME = 3
 IFLA_OPERSTATE, IFLA_LINKINFO = 16, 18
 IFLA_INFO_SLAVE_DATA = 5
 IFLA_BRPORT_STATE = 1
@@ -156,6 +157,15 @@ def carriers(netlink: Netlink) -> dict[int, tuple[int, int]]:
         index, flags = struct.unpack_from("=iI", message, 20)
         found[index] = (flags, next((v[0] for k, v in attributes(message, 32) if k == IFLA_OPERSTATE), 0))
     return found
+
+
+def named(message: bytes) -> tuple[int, str] | None:
+    """Return ifindex and name if the message announces an interface (RTM_NEWLINK of any but the bridge family)."""
+    if int.from_bytes(message[4:6], "little") != link.RTM_NEWLINK or message[16] != socket.AF_UNSPEC:
+        return None
+    index = struct.unpack_from("=i", message, 20)[0]
+    name = next((v for k, v in attributes(message, 32) if k == IFLA_IFNAME), b"")
+    return index, name.rstrip(b"\0").decode(errors="replace")
 
 
 def unresolved(netlink: Netlink) -> bool:

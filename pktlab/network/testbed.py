@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pktlab.errors import DeadlineExceeded, Inconclusive
 from pktlab.interface import Interface
-from pktlab.kernel import build, carrier, link, process, tables, tun
+from pktlab.kernel import build, carrier, process, tables, tun
 from pktlab.kernel.capture import Recorder
 from pktlab.kernel.fence import Fence
 from pktlab.kernel.netlink import NETLINK_NETFILTER, Netlink, Request
@@ -190,9 +190,10 @@ class Testbed:
         """Take in what the kernel has announced of links: the names that captured ifindexes stand for."""
         for netns, monitor in self.monitors.items():
             for message in monitor.events():
-                if int.from_bytes(message[4:6], "little") == link.RTM_NEWLINK and message[16] == socket.AF_UNSPEC:
-                    event = link.decode(message)
-                    self.names[netns][event["index"]] = event["attrs"]["IFLA_IFNAME"]
+                named = tables.named(message)
+                if named is not None:
+                    index, name = named
+                    self.names[netns][index] = name
 
     def conntrack(self, netns: str) -> Netlink:
         """Return the netfilter socket of a namespace."""
