@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from pktlab.act import ActRecord, Packet
+from pktlab.act import ActRecord, Observation, Packet
 
 INDENT = 4
 GAP = 2
 _STEP = 2
-# Less than this beside a path is no room for a packet.
+# Where a path stands that has no room beside its packet.
+_BELOW = 8
 _NARROWEST = 24
 _ARROW = " > "
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -52,15 +53,10 @@ def act(record: ActRecord, *, detail: str = "", width: int = 80) -> list[Line]:
 
 
 def names(record: ActRecord) -> dict[str, str]:
-    """Return how each interface of the act is called: without its namespace where that leaves no doubt.
-
-    Either all of them are short or none, since "h1/eth0 > eth1" would say that eth1 is nowhere in particular;
-    lo, which every namespace has, is judged by itself.
-    """
+    """Return how each interface of the act is called: without its namespace where that leaves no doubt."""
     known = dict.fromkeys([*record.capture.interfaces, *(name for p in record.packets for name in p.path)])
-    count = Counter(name.rpartition("/")[2] for name in known)
-    doubtful = any(number > 1 for name, number in count.items() if name != "lo")
-    return {name: name if (count["lo"] > 1 if _bare(name) == "lo" else doubtful) else _bare(name) for name in known}
+    count = Counter(map(_bare, known))
+    return {name: _bare(name) if count[_bare(name)] == 1 else name for name in known}
 
 
 def _bare(name: str) -> str:
@@ -92,23 +88,36 @@ def _story(record: ActRecord, width: int) -> list[Line]:
     rows = [(words, f"{path}  {_TIMES}{times}" if times > 1 else path) for (words, path), times in counted]
     column = _column(rows, width)
     lines: list[Line] = []
-    for kind, index in told:
+    for number, (kind, index) in enumerate(told):
         if kind == "packet":
+            if number and told[number - 1][0] == "observation":
+                lines.append([])  # something new is tried
             lines += _packet(*rows[index], column, width)
         else:
             observation = record.observations[index]
-            answer = observation.text or str(observation.answer)
-            lines += _question(_shorten(observation.question, short), _shorten(answer, short), width)
+            lines += _question(_shorten(observation.question, short), _answer(observation, short), width)
     return lines
 
 
 def _words(packet: Packet) -> str:
-    """The packet without its length, which no path depends on and which costs the room for the path."""
-    return re.sub(r", length \d+(?= / |$)", "", packet.words)
+    """The packet without TCP's options and its length: no path depends on them, and they cost the path its room."""
+    return re.sub(r", options \[[^\]]*\]|, length \d+(?= / |$)", "", packet.words)
 
 
 def _path(packet: Packet, short: dict[str, str]) -> str:
     return _ARROW.join(short.get(name, name) for name in packet.path)
+
+
+def _answer(observation: Observation, short: dict[str, str]) -> str:
+    """The answer as it was worded; but a path is written as everywhere in the act."""
+    answer = observation.answer
+    if _ARROW in observation.text and isinstance(answer, list) and answer:
+        paths = answer if isinstance(answer[0], list) else [answer]
+        if all(
+            isinstance(path, list) and all(isinstance(name, str) and name in short for name in path) for path in paths
+        ):
+            return "; ".join(_ARROW.join(short[name] for name in path) for path in paths)
+    return _shorten(observation.text or str(answer), short)
 
 
 def _shorten(text: str, short: dict[str, str]) -> str:
@@ -116,11 +125,15 @@ def _shorten(text: str, short: dict[str, str]) -> str:
 
 
 def _column(rows: Iterable[tuple[str, str]], width: int) -> int:
-    """Where the paths begin: behind the longest packet, or further left if the longest path needs the room."""
-    rows = list(rows)
-    widest = max((len(_wrap(words, " / ", width - INDENT)[-1]) for words, _ in rows), default=0) + INDENT + GAP
-    room = [len(path) for _, path in rows if len(path) <= width - INDENT - _NARROWEST]
-    return min(widest, width - max(room, default=0))
+    """Where paths begin: behind the longest packet that has room for its path beside it, and none too far right."""
+    beside = [(end, path) for words, path in rows if (end := _end(words, width)) + len(path) <= width]
+    widest = max((end for end, _ in beside), default=0)
+    return min(widest, width - max((len(path) for _, path in beside), default=0))
+
+
+def _end(words: str, width: int) -> int:
+    """The first column in which the path may begin, on the last line of the packet."""
+    return INDENT + len(_wrap(words, " / ", width - INDENT)[-1]) + GAP
 
 
 def _packet(words: str, path: str, column: int, width: int) -> Iterator[Line]:
@@ -128,30 +141,34 @@ def _packet(words: str, path: str, column: int, width: int) -> Iterator[Line]:
     for line in lines[:-1]:
         yield [Span(" " * INDENT), Span(line, "packet")]
     last: Line = [Span(" " * INDENT), Span(lines[-1], "packet")]
-    if column + len(path) > width:  # too long for its column: on lines of its own
-        yield last
-        for line in _wrap(path, _ARROW, width - INDENT - 2 * _STEP):
-            yield [Span(" " * (INDENT + 2 * _STEP)), Span(line, "path")]
+    end = _end(words, width)
+    if end + len(path) <= width:
+        yield [*last, Span(" " * (max(column, end) - end + GAP)), Span(path, "path")]
         return
-    used = INDENT + len(lines[-1])
-    column = max(column, used + GAP) if used + GAP + len(path) <= width else column
-    if used + GAP > column:
-        yield last
-        last, used = [], 0
-    yield [*last, Span(" " * (column - used)), Span(path, "path")]
+    yield last
+    for line in _wrap(path, _ARROW, width - _BELOW):
+        yield [Span(" " * _BELOW), Span(line, "path")]
 
 
 def _question(question: str, answer: str, width: int) -> Iterator[Line]:
     first, *rest = answer.splitlines() or [""]
-    head: Line = [Span(" " * INDENT), Span("? ", "mark"), Span(question, "question")]
-    if INDENT + len(f"? {question}: {first}") > width:
+    asked = _fold(question, width - INDENT - _STEP)
+    for number, line in enumerate(asked):
+        head: Line = [Span(" " * INDENT), Span("  " if number else "? ", "mark"), Span(line, "question")]
+        if number < len(asked) - 1:
+            yield head
+    if len(plain(head)) + len(f": {first}") <= width:
+        yield [*head, Span(": ", "mark"), Span(first, "answer")]
+    else:
         yield head
         rest = [first, *rest]
-    else:
-        yield [*head, Span(": ", "mark"), Span(first, "answer")]
     for line in rest:
-        for part in _wrap(line, _ARROW, width - INDENT - _STEP):
-            yield [Span(" " * (INDENT + _STEP)), Span(part, "answer")]
+        for part in _fold(line, width - INDENT - 2 * _STEP):
+            yield [Span(" " * (INDENT + 2 * _STEP)), Span(part, "answer")]
+
+
+def _fold(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _wrap(text: str, at: str, width: int) -> list[str]:

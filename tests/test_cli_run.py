@@ -202,7 +202,6 @@ def test_missing_file_folder_and_bytes(tmp_path: Path) -> None:
     refused(pktlab_command("run", "bridge_swallows_arp_reply", "--all", cwd=tmp_path), "both")
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -213,10 +212,10 @@ def test_missing_file_folder_and_bytes(tmp_path: Path) -> None:
         ("from pktlab import confirms\n@confirms\ndef f(): ...", "bad.py:6: @confirms without parentheses"),
     ],
 )
-def test_lab_whose_import_fails(text: str, message: str, jobs: str, tmp_path: Path) -> None:
+def test_lab_whose_import_fails(text: str, message: str, tmp_path: Path) -> None:
     write_lab(tmp_path, f"{text}\n{PASSES}", "bad")
     write_lab(tmp_path, PASSES, "good")
-    said = pktlab_command("run", "bad.py", "good.py", "-j", jobs, "--json", "out.json", cwd=tmp_path)
+    said = pktlab_command("run", "bad.py", "good.py", "--json", "out.json", cwd=tmp_path)
     assert said.status == 2
     assert said.err.count("pktlab: ") == 1
     assert message in said.err
@@ -330,7 +329,6 @@ def test_a_run_tells_packets_and_questions(tmp_path: Path) -> None:
     assert max(map(len, said.out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize(
     ("act", "status", "text"),
     [
@@ -341,13 +339,26 @@ def test_a_run_tells_packets_and_questions(tmp_path: Path) -> None:
         ("with net.capture() as seen: pass\n    seen.path('ARP')", 1, "'ARP' is not a pattern"),
     ],
 )
-def test_faults_within_an_act(act: str, status: int, text: str, jobs: str, tmp_path: Path) -> None:
+def test_faults_within_an_act(act: str, status: int, text: str, tmp_path: Path) -> None:
     write_lab(tmp_path, f"def test_a(net):\n    {act}\n\n\ndef test_b(net): ...\n", head=NETWORK)
-    said = pktlab_command("run", "a_lab.py", "-j", jobs, cwd=tmp_path)
+    said = pktlab_command("run", "a_lab.py", cwd=tmp_path)
     assert said.status == status
     assert text in said.out
     assert "Traceback" not in said.out + said.err
     assert "1 passed" in said.out
+
+
+def test_workers_tell_faults_in_the_same_words(tmp_path: Path) -> None:
+    write_lab(tmp_path, f"import nosuchmodule\n{PASSES}", "bad")
+    acts = [
+        "def test_a(net):\n    import os; os._exit(3)\n",
+        "def test_b(net):\n    [][3]\n",
+        "def test_c(net):\n    net.run(host, ['nosuchprogram'])\n",
+    ]
+    write_lab(tmp_path, "\n\n".join(acts), "good", head=NETWORK)
+    alone, together = (pktlab_command("run", "bad.py", "good.py", "-j", jobs, cwd=tmp_path) for jobs in ("1", "2"))
+    assert re.sub(r"\d\.\d+ s", "T", alone.out) == re.sub(r"\d\.\d+ s", "T", together.out)
+    assert (alone.status, alone.err) == (together.status, together.err)
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -65,7 +65,7 @@ def test_a_packet_too_long_for_its_column_has_its_path_below() -> None:
     act = record([packet(ECHO, "h1/eth0", "sw/p1", "sw/p2", "h2/eth9")], capture=Captured())
     assert told(act, width=70).splitlines()[2:4] == [
         "    IP 10.0.0.1 > 10.0.0.2: ICMP echo request, id 1, seq 1",
-        " " * (70 - 21) + "eth0 > p1 > p2 > eth9",
+        "        eth0 > p1 > p2 > eth9",
     ]
 
 
@@ -86,6 +86,13 @@ def test_a_packet_in_a_tunnel_is_broken_where_the_tunnel_begins() -> None:
     assert "length" not in told(record([packet(f"{outer}, length 114 / {ECHO}")]))
 
 
+def test_what_no_path_depends_on_is_left_out() -> None:
+    words = "IP 1.1.1.1.1 > 1.1.1.2.2: Flags [S], seq 1, win 6, options [mss 1460,TS val 1 ecr 0], length 0"
+    assert "IP 1.1.1.1.1 > 1.1.1.2.2: Flags [S], seq 1, win 6  a/eth0\n" in told(
+        record([packet(words, "a/eth0", "b/eth0")])
+    ).replace(" > b/eth0", "")
+
+
 def test_retries_are_folded_but_not_across_a_question() -> None:
     ask = packet(ASK, "host/veth0", "host/veth1")
     act = record(
@@ -94,9 +101,10 @@ def test_retries_are_folded_but_not_across_a_question() -> None:
         story=[("packet", 0), ("packet", 1), ("packet", 2), ("observation", 0), ("packet", 3)],
     )
     lines = told(act).splitlines()[2:6]
-    assert [line.strip() for line in lines[:3]] == [
+    assert [line.strip() for line in lines] == [
         "ARP, Request who-has 192.168.3.102 tell 192.168.3.101  veth0 > veth1  ×3",  # noqa: RUF001
         "? q: a",
+        "",
         "ARP, Request who-has 192.168.3.102 tell 192.168.3.101  veth0 > veth1",
     ]
 
@@ -113,7 +121,8 @@ def test_the_same_words_on_another_path_are_not_folded() -> None:
         (["host/lo", "host/veth0"], "host/lo", "lo"),
         (["a/lo", "b/lo", "a/eth0", "b/eth1"], "a/lo", "a/lo"),
         (["a/lo", "b/lo", "a/eth0", "b/eth1"], "b/eth1", "eth1"),
-        (["a/eth0", "b/eth0", "b/eth1"], "b/eth1", "b/eth1"),
+        (["a/eth0", "b/eth0", "b/eth1"], "b/eth1", "eth1"),
+        (["a/eth0", "b/eth0", "b/eth1"], "b/eth0", "b/eth0"),
     ],
 )
 def test_short_names(interfaces: list[str], name: str, short: str) -> None:
@@ -125,13 +134,23 @@ def test_names_in_questions_and_answers_are_shortened_but_nothing_else_is() -> N
     assert "? routes of veth0: 10.0.0.0/24 dev veth0 and/or" in told(act)
 
 
+def test_paths_in_answers_are_written_as_those_of_packets() -> None:
+    path = ["a/eth0", "sw/p1", "b/eth0"]
+    act = record(
+        [packet(ASK, *path)],
+        [Observation("path", path, "eth0 > p1 > eth0"), Observation("paths", [path, path[:2]], "eth0 > p1; x")],
+    )
+    assert "? path: a/eth0 > p1 > b/eth0\n" in told(act)
+    assert "? paths: a/eth0 > p1 > b/eth0; a/eth0 > p1\n" in told(act)
+
+
 def test_an_answer_of_several_lines_and_one_that_is_too_long() -> None:
     act = record([], [Observation("routes", [], "one\ntwo"), Observation("q" * 60, "", "a" * 30)])
     assert told(act).splitlines()[2:7] == [
         "    ? routes: one",
-        "      two",
+        "        two",
         "    ? " + "q" * 60,
-        "      " + "a" * 30,
+        "        " + "a" * 30,
         "",
     ]
 

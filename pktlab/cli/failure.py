@@ -17,7 +17,7 @@ def brief(report: pytest.TestReport, lab: Path) -> str:
     longrepr: Any = report.longrepr
     crash = getattr(longrepr, "reprcrash", None)
     if crash is None:
-        return report.longreprtext.strip()
+        return str(longrepr).strip()  # longreprtext would add which worker it was
     # Whose fault it is, pktlab's own errors say in words; of Python's, the kind says the half of it.
     message = re.sub(r"^(AssertionError|pktlab\.errors\.\w+): ", "", str(crash.message))
     if message.startswith("assert path of "):
