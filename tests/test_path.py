@@ -69,7 +69,11 @@ def test_a_path_knows_its_journeys() -> None:
 def test_names_are_short_where_that_is_clear() -> None:
     assert str(path_of(swallowed())) == "veth1 > veth0 > br0"
     twins = sightings(("h1/eth0", OUT, is_at()), ("sw/p1", IN, is_at()), ("h2/eth0", IN, is_at()))
-    assert str(path_of(twins)) == "h1/eth0 > sw/p1 > h2/eth0"
+    assert str(path_of(twins)) == "h1/eth0 > p1 > h2/eth0"
+    one = path_of(twins[:2])
+    assert str(one) == "eth0 > p1"
+    one.asked("ARP", [frame.interface for frame in twins])
+    assert str(one) == "h1/eth0 > p1"
     assert str(path_of([])) == ""
     assert short_names([VETH0, VETH0, BR0]) == {VETH0: "veth0", BR0: "br0"}
 

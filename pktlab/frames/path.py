@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from pktlab.frame import IN, OUT, Frame
@@ -39,7 +40,7 @@ class Path(list[Interface]):
         self.interfaces = tuple(interfaces)
 
     def __str__(self) -> str:
-        names = short_names(self)
+        names = short_names([*self.interfaces, *self])
         return " > ".join(names[interface] for interface in self)
 
 
@@ -49,11 +50,10 @@ def path_of(frames: Iterable[Frame]) -> Path:
 
 
 def short_names(interfaces: Iterable[Interface]) -> dict[Interface, str]:
-    """Each interface's bare name where no two of them share one ("veth0"), else all in full ("host/veth0")."""
+    """Each interface's bare name where no other of them has it ("veth0"), else its name in full ("host/veth0")."""
     named = dict.fromkeys(interfaces)
-    if len({interface.name for interface in named}) == len(named):
-        return {interface: interface.name for interface in named}
-    return {interface: str(interface) for interface in named}
+    shared = Counter(interface.name for interface in named)
+    return {each: each.name if shared[each.name] == 1 else str(each) for each in named}
 
 
 def first_difference(
