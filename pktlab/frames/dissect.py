@@ -85,10 +85,13 @@ class Pattern:
     def matches(self, frame: Frame) -> bool:
         """Tell whether the frame holds these layers, one behind the other, with these fields."""
         first, _ = self._layers[0]
+        quotes = first.__name__.endswith(_QUOTED)
         layer = dissected(frame)
         while layer:
             if type(layer) is first and self._match_from(layer):
                 return True
+            if not quotes and type(layer).__name__.endswith(_QUOTED):
+                return False  # behind it is only what was quoted, even where that is a tunnel with frames of its own
             layer = layer.payload
         return False
 
@@ -102,6 +105,7 @@ class Pattern:
         return True
 
 
+_QUOTED = ("error", "error6")  # how Scapy's names end for layers within an ICMP error
 _NAMES = {"Ether": "Ethernet", "Raw": "data"}
 
 
