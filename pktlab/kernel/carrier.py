@@ -79,9 +79,12 @@ def wait(
     for monitor in monitors.values():
         poll.register(monitor, select.POLLIN)
     while True:
-        for netns in sorted({device.netns for device in missing}):
-            flush(controls[netns], [d.name for d in missing if d.netns == netns])
-        states = {netns: tables.operational(netlinks[netns]) for netns in {d.netns for d in missing}}
+        places: dict[str, list[str]] = {}
+        for device in missing:
+            places.setdefault(device.netns, []).append(device.name)
+        for netns, names in places.items():
+            flush(controls[netns], names)
+        states = {netns: tables.operational(netlinks[netns]) for netns in places}
         missing = {device: what for device, what in missing.items() if not _is(states[device.netns], device, what)}
         if not missing:
             return

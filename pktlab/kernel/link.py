@@ -6,6 +6,7 @@ Only pyroute2's message classes are used, as the encoder; requests are sent in b
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
@@ -13,6 +14,7 @@ from pyroute2.netlink.rtnl.fibmsg import fibmsg
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
+from pyroute2.netlink.rtnl.ndtmsg import ndtmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from pktlab.kernel.netlink import (
@@ -25,12 +27,14 @@ from pktlab.kernel.netlink import (
     NLM_F_REQUEST,
     Request,
 )
+from pktlab.kernel.template import Template, marked, shape, slots
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
 RTM_NEWRULE, RTM_DELRULE = 32, 33
+RTM_SETNEIGHTBL = 67
 IPCTNL_MSG_CT_GET = (1 << 8) | 1
 
 CREATE = NLM_F_CREATE | NLM_F_EXCL
@@ -43,37 +47,48 @@ _CLASSES: dict[int, Any] = {
     **dict.fromkeys((RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE), rtmsg),
     **dict.fromkeys((RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH), ndmsg),
     **dict.fromkeys((RTM_NEWRULE, RTM_DELRULE), fibmsg),
+    RTM_SETNEIGHTBL: ndtmsg,
     **dict.fromkeys((IPCTNL_MSG_CT_GET, 1 << 8), nfct_msg),
 }
 
 Attributes = list[tuple[str, Any]]
 
 
-def request(what: str, kind: int, fields: dict[str, Any], attrs: Attributes, *, flags: int = 0) -> Request:
-    """Encode one message; `what` says in words what it asks for, for the error if it is refused."""
+def request(what: object, kind: int, fields: dict[str, Any], attrs: Attributes, *, flags: int = 0) -> Request:
+    """Encode one message; `str(what)` says in words what it asks for, for the error if it is refused.
+
+    Values written as slots (`pktlab.kernel.template`) are filled into a message that was encoded once.
+    """
+    content = (fields, attrs)
+    header = NLM_F_REQUEST | NLM_F_ACK | flags
+    found = list(slots(content))
+    if not found:
+        return Request(what, _encode(kind, header, fields, attrs))
+    key = (kind, header, shape(content))
+    template = _templates.get(key)
+    if template is None:
+        some_fields, some_attrs = marked(content, itertools.count())
+        encoded = _encode(kind, header, some_fields, some_attrs)
+        template = _templates[key] = Template(encoded, [slot.kind for slot in found])
+    return Request(what, template.fill([slot.value for slot in found]))
+
+
+_templates: dict[Any, Template] = {}
+
+
+def dump(what: str, kind: int, fields: dict[str, Any] | None = None) -> Request:
+    """Encode a request for a whole table."""
+    return Request(what, _encode(kind, NLM_F_REQUEST | NLM_F_DUMP, fields or {}, []))
+
+
+def _encode(kind: int, flags: int, fields: dict[str, Any], attrs: Attributes) -> bytes:
     message = _CLASSES[kind]()
-    message["header"] = {
-        "type": kind,
-        "flags": NLM_F_REQUEST | NLM_F_ACK | flags,
-        "sequence_number": 0,
-        "pid": 0,
-    }
+    message["header"] = {"type": kind, "flags": flags, "sequence_number": 0, "pid": 0}
     for name, value in fields.items():
         message[name] = value
     message["attrs"] = [list(pair) for pair in attrs]
     message.encode()
-    return Request(what, bytes(message.data))
-
-
-def dump(what: str, kind: int, fields: dict[str, Any] | None = None, attrs: Attributes | None = None) -> Request:
-    """Encode a request for a whole table."""
-    message = _CLASSES[kind]()
-    message["header"] = {"type": kind, "flags": NLM_F_REQUEST | NLM_F_DUMP, "sequence_number": 0, "pid": 0}
-    for name, value in (fields or {}).items():
-        message[name] = value
-    message["attrs"] = [list(pair) for pair in attrs or []]
-    message.encode()
-    return Request(what, bytes(message.data))
+    return bytes(message.data)
 
 
 def decode(data: bytes) -> dict[str, Any]:

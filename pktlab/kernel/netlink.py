@@ -34,9 +34,9 @@ _CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An encoded message, and in words what it asks for; `data` begins with its nlmsghdr."""
+    """An encoded message, and as text what it asks for; `data` begins with its nlmsghdr."""
 
-    what: str
+    what: object
     data: bytes
 
 
@@ -86,7 +86,7 @@ class Netlink:
                     continue
                 code = struct.unpack_from("=i", body)[0]
                 if code and failed is None:
-                    failed = KernelError(request_or_none.what, -code, _message(body))
+                    failed = KernelError(str(request_or_none.what), -code, _message(body))
         if failed is not None:
             raise failed
 
@@ -102,7 +102,7 @@ class Netlink:
                 if kind in (NLMSG_DONE, NLMSG_ERROR):
                     code = struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
                     if code:
-                        raise KernelError(request.what, -code, _message(body))
+                        raise KernelError(str(request.what), -code, _message(body))
                     return answers
                 answers.append(_HEADER.pack(16 + len(body), kind, 0, sequence, 0) + body)
 

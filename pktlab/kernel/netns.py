@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,17 @@ from pktlab.errors import KernelError
 from pktlab.kernel import libc
 
 _RUN = Path("/run/netns")
+
+
+_thread = threading.local()
+
+
+def _here() -> int:
+    """Return a descriptor of the namespace that this thread is in; opened once a thread, since /proc is slow."""
+    place: int | None = getattr(_thread, "place", None)
+    if place is None:
+        place = _thread.place = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    return place
 
 
 class Netns:
@@ -23,31 +35,27 @@ class Netns:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        here = _here()
+        libc.unshare(libc.CLONE_NEWNET)
         try:
-            libc.unshare(libc.CLONE_NEWNET)
-            try:
-                self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-                path = _RUN / name
-                path.touch()
-                libc.mount("/proc/thread-self/ns/net", str(path), "none", libc.MS_BIND)
-            finally:
-                libc.setns(home, libc.CLONE_NEWNET)
+            self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            path = f"{_RUN}/{name}"
+            os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC))
+            libc.mount(f"/proc/thread-self/fd/{self.fd}", path, "none", libc.MS_BIND)
         finally:
-            os.close(home)
+            libc.setns(here, libc.CLONE_NEWNET)
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Be in the namespace within the block: sockets and programs started there belong to it (setns(2))."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        here = _here()
+        libc.setns(self.fd, libc.CLONE_NEWNET)
+        _thread.place = self.fd
         try:
-            libc.setns(self.fd, libc.CLONE_NEWNET)
-            try:
-                yield
-            finally:
-                libc.setns(home, libc.CLONE_NEWNET)
+            yield
         finally:
-            os.close(home)
+            libc.setns(here, libc.CLONE_NEWNET)
+            _thread.place = here
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """Make a socket that belongs to the namespace."""

@@ -124,7 +124,7 @@ class Changing(Looking):
         return Interface(netns, name, kind=dev.kind, mac=dev.mac, index=indexes[name])
 
     def _ask(self, request: Request, *, netns: str = "", carriers: bool = False) -> None:
-        netns = netns or request.what.split()[2]
+        netns = netns or str(request.what).split()[2]
         self._testbed.netlinks[netns].batch([request])
         if carriers:
             carrier.settle(self._testbed.netlinks, self._testbed.controls, self._testbed.names)

@@ -25,6 +25,9 @@ class Setting:
         """The setting as a command of iproute2, sysctl or nft."""
         raise NotImplementedError
 
+    def __str__(self) -> str:
+        return self.command
+
     @property
     def devices(self) -> tuple[Interface, ...]:
         """The interfaces without which the setting makes no sense."""

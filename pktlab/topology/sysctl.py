@@ -48,10 +48,8 @@ BASELINE: dict[str, str] = {
     "net/bridge/bridge-nf-call-ip6tables": "0",
     "net/bridge/bridge-nf-call-arptables": "0",
 }
-IPV6_OFF: dict[str, str] = {
-    "net/ipv6/conf/all/disable_ipv6": "1",
-    "net/ipv6/conf/default/disable_ipv6": "1",
-}
+# Writing "all" sets "default" too: addrconf_disable_ipv6() in net/ipv6/addrconf.c.
+IPV6_OFF: dict[str, str] = {"net/ipv6/conf/all/disable_ipv6": "1"}
 
 # neigh_parms_alloc() copies these from the machine's first namespace into each new interface.
 NEIGHBOUR_BASELINE: dict[str, str] = {
