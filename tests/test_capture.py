@@ -281,7 +281,7 @@ def test_what_is_beyond_the_memory_limit_counts_as_lost() -> None:
     topology = pair()
     one, two = topology.namespaces["a"].devices["eth0"], topology.namespaces["b"].devices["eth0"]
     frames = datagrams(100, one, two.mac)
-    capture.MEMORY_LIMIT = 150 * len(bytes(frames[0]))
+    capture.MEMORY_LIMIT = 150 * (len(bytes(frames[0])) + capture.OVERHEAD)
     with Network(topology) as net:
         with pytest.raises(Inconclusive, match="the capture lost 50 frames"), net.capture():
             net.send(frames, dev=one)

@@ -8,13 +8,15 @@ port and its bridge share a timestamp. See packet(7).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
 import socket
 import struct
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pktlab.kernel.mmsg import Receiver, bind_all
@@ -35,6 +37,8 @@ _SOCKADDR_LL = struct.Struct("=HHiHB")
 _WANTED_QUEUE = 64 << 20
 # What a capture may keep in memory; frames beyond count as lost, so that nothing is claimed about them.
 MEMORY_LIMIT = 512 << 20
+# What a frame takes besides its bytes, here and as part of a recording.
+OVERHEAD = 400
 
 
 @dataclass(slots=True)
@@ -61,7 +65,9 @@ class Recorder:
         self.lost: dict[str, int] = {namespace.name: 0 for namespace in namespaces}
         self.failure: BaseException | None = None
         self._lock = threading.Lock()
+        self._turn = threading.Lock()  # held while waiting for the other
         self._bytes = 0
+        self._beyond = 0  # read, but not kept
         self._latest: dict[str, int] = dict.fromkeys(self.lost, 0)
         self._sockets: dict[str, socket.socket] = {}
         self._receiver = Receiver()
@@ -104,16 +110,28 @@ class Recorder:
         finally:
             poll.close()
 
-    def drain(self) -> int:
-        """Read whatever the sockets hold; return how many frames have been read since the start."""
-        with self._lock:
-            for name, each in self._sockets.items():
-                self._read(name, each)
-            return len(self.sightings)
+    @contextlib.contextmanager
+    def _fairly(self) -> Iterator[None]:
+        # In a storm the capture's thread would take the lock again before who waits for it is awake.
+        with self._turn:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
-    def _read(self, netns: str, packet: socket.socket) -> None:
-        descriptor = packet.fileno()
-        while True:
+    def drain(self) -> int:
+        """Read what the sockets hold; return how many frames have been read since the start."""
+        with self._fairly():
+            # In a storm there is always more; what comes from now on is for the next call.
+            now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            for name, each in self._sockets.items():
+                self._read(name, each, now)
+            return len(self.sightings) + self._beyond
+
+    def _read(self, netns: str, packet: socket.socket, until: int) -> None:
+        descriptor, stamp = packet.fileno(), 0
+        while stamp <= until:
             try:
                 frames = self._receiver.receive(descriptor)
             except OSError as error:
@@ -124,23 +142,25 @@ class Recorder:
             if not frames:
                 return
             for data, control, address in frames:
-                self._keep(netns, data, control, address)
+                stamp = self._keep(netns, data, control, address)
 
-    def _keep(self, netns: str, data: bytes, control: bytes, address: bytes) -> None:
-        time, tag = _control(control)
+    def _keep(self, netns: str, data: bytes, control: bytes, address: bytes) -> int:
+        stamp, tag = _control(control)
         if tag:
             data = data[:12] + tag + data[12:]
-        if self._bytes + len(data) > MEMORY_LIMIT:
+        order = self._latest[netns] = max(self._latest[netns], stamp)
+        if self._bytes + len(data) + OVERHEAD > MEMORY_LIMIT:
             self.lost[netns] += 1
-            return
-        self._bytes += len(data)
-        order = self._latest[netns] = max(self._latest[netns], time)
+            self._beyond += 1
+            return stamp
+        self._bytes += len(data) + OVERHEAD
         _family, _protocol, index, _hatype, kind = _SOCKADDR_LL.unpack_from(address)
-        self.sightings.append(Sighting(order, time, netns, index, kind == PACKET_OUTGOING, data))
+        self.sightings.append(Sighting(order, stamp, netns, index, kind == PACKET_OUTGOING, data))
+        return stamp
 
     def losses(self) -> dict[str, int]:
         """Return by namespace how many frames have been lost since the start (PACKET_STATISTICS in packet(7))."""
-        with self._lock:
+        with self._fairly():
             for name, each in self._sockets.items():
                 # Reading resets the counter.
                 _seen, dropped = struct.unpack("=II", each.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
@@ -168,18 +188,18 @@ class Recorder:
 
 def _control(control: bytes) -> tuple[int, bytes]:
     """Return the time in nanoseconds and the VLAN tag out of a message's control data (cmsg(3))."""
-    time, tag, offset = 0, b"", 0
+    stamp, tag, offset = 0, b"", 0
     while offset + 16 <= len(control):
         length, level, kind = struct.unpack_from("=Qii", control, offset)
         if length < 16:
             break
         if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
             seconds, nanoseconds = struct.unpack_from("=qq", control, offset + 16)
-            time = seconds * 1_000_000_000 + nanoseconds
+            stamp = seconds * 1_000_000_000 + nanoseconds
         elif level == SOL_PACKET and kind == PACKET_AUXDATA:
             tag = _vlan_tag(control[offset + 16 : offset + length])
         offset += (length + 7) & ~7
-    return time, tag
+    return stamp, tag
 
 
 def _vlan_tag(auxdata: bytes) -> bytes:

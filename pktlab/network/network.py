@@ -77,8 +77,9 @@ class Network(Changing):
 
         What a running program may yet send is not known here. Raises DeadlineExceeded if the network stays busy.
         """
-        count = self._testbed.settle()
+        self._testbed.settle()
         self._testbed.read_events()
+        count = len(self._testbed.recorder.sightings)
         fresh = self._testbed.recorder.sightings[self._taken : count]
         self._taken = count
         self._recording.extend(fresh, self._resolve)
