@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextlib
 import select
 import socket
 import time
@@ -53,7 +52,6 @@ class Testbed:
         self.taps: dict[Interface, tun.Tap] = {}
         self.names: dict[str, dict[int, str]] = {}
         self._conntracks: dict[str, Netlink] = {}
-        self._restless = False
         self._restless = False
         self._recorder: Recorder | None = None
         self.fence = Fence()
