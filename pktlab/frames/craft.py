@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pktlab.errors import PatternError
+from pktlab.errors import LabError, PatternError
 from pktlab.frames import dissect, pcapng
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -32,6 +32,20 @@ def frames(what: Any, *, mac: str, ip: str) -> list[bytes]:
         return [data for each in what for data in frames(each, mac=mac, ip=ip)]
     pattern = dissect.Pattern(what)
     return [bytes(_complete(each.copy(), mac, ip)) for each in pattern.packet]
+
+
+def recorded(file: Any) -> tuple[list[int], list[bytes]]:
+    """Return the times in nanoseconds and the bytes of the frames of a pcap or pcapng file.
+
+    Raises LabError for anything else.
+    """
+    if not isinstance(file, str | os.PathLike):
+        raise LabError(
+            f"only a capture file has times: {type(file).__name__} is none",
+            remedy="give the path of a pcap or pcapng file, or leave out timing=True",
+        )
+    packets = pcapng.read_packets(Path(file))
+    return [time for time, _data in packets], [data for _time, data in packets]
 
 
 def _complete(packet: Any, mac: str, ip: str) -> Any:

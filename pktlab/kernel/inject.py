@@ -1,36 +1,141 @@
-"""Ready bytes put on an interface: AF_PACKET, packet(7)."""
+"""Ready bytes put on an interface: AF_PACKET, packet(7), many frames for one sendmmsg(2).
+
+They take the way of the stack's own frames, through the queueing discipline and past the captures. PACKET_QDISC_BYPASS
+would hide them from every capture at the interface that sends them, and saves nothing on a veth, which has no queue.
+"""
 
 from __future__ import annotations
 
-import os
+import errno
+import fcntl
+import select
 import socket
-from collections.abc import Sequence
+import struct
+import termios
+from collections.abc import Callable, Sequence
 
-from pktlab.errors import KernelError
+from pktlab.errors import DeadlineExceeded, KernelError
+from pktlab.kernel import libc, schedule
+from pktlab.kernel.mmsg import Sender
 from pktlab.kernel.netns import Netns
+from pktlab.kernel.schedule import Schedule
 
-
-def send(namespace: Netns, dev: str, frames: Sequence[bytes]) -> None:
-    """Send frames, Ethernet header first, out of an interface.
-
-    Raises KernelError that says which frame was refused: ENETDOWN for an interface that is down, EMSGSIZE for a
-    frame longer than its MTU and header.
-    """
-    with namespace.socket(socket.AF_PACKET, socket.SOCK_RAW) as packet:
-        packet.bind((dev, 0))
-        for number, frame in enumerate(frames, 1):
-            try:
-                packet.send(frame)
-            except OSError as error:
-                raise KernelError(
-                    f"send frame {number} of {len(frames)} ({len(frame)} bytes) out of {namespace.name}/{dev}",
-                    error.errno or 0,
-                    remedy=_REMEDIES.get(error.errno or 0, ""),
-                ) from None
-
+# So many frames are sent between two readings of the capture. Its queue holds about 500 small sightings for an ordinary
+# user (net.core.rmem_max), and on its way through one namespace a frame may be sighted at every port of a bridge.
+BUNCH = 16
+# How long an interface may take no frame at all.
+STALL_SECONDS = 10.0
 
 _REMEDIES = {
-    100: "the interface is down: net.up(dev)",
-    90: "the frame is longer than the interface's MTU plus its Ethernet header",
-    105: f"the interface's queue is full ({os.strerror(105)}): send fewer frames at once",
+    errno.EINVAL: "a frame has at least the 14 bytes of its Ethernet header",
+    errno.EMSGSIZE: "the frame is longer than the interface's MTU plus its Ethernet header",
+    errno.ENETDOWN: "the interface is down: net.up(dev)",
+    errno.ENXIO: "the interface is gone",
+    errno.ENOBUFS: "its queueing discipline takes no such frame, even when nothing of this sender is left in it",
 }
+
+
+class Sent(int):
+    """How many frames were sent; `seconds` from the first to the last."""
+
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """The rate that was achieved, in frames a second; 0 for less than two frames."""
+        return (self - 1) / self.seconds if self > 1 and self.seconds else 0.0
+
+
+def send(
+    namespace: Netns,
+    dev: str,
+    frames: Sequence[bytes],
+    *,
+    count: int = 1,
+    when: Schedule | None = None,
+    drain: Callable[[], object] | None = None,
+) -> Sent:
+    """Send frames, Ethernet header first, `count` times over, out of an interface, as fast as it takes them.
+
+    `when` says at what time each is due; when the sender falls behind, it catches up. `drain` is called every now and
+    then. Where the queueing discipline is full, this waits until it has room. Raises KernelError that says which frame
+    was refused: ENETDOWN for an interface that is down, EMSGSIZE for a frame longer than its MTU and header.
+    """
+    total = len(frames) * count
+    if not total:
+        return Sent(0)
+    with namespace.socket(socket.AF_PACKET, socket.SOCK_RAW) as packet:
+        packet.bind((dev, 0))
+        if when is not None:
+            libc.prctl(libc.PR_SET_TIMERSLACK, 1)
+        try:
+            return _send(packet, Sender(frames), total, when, drain)
+        except _Refused as refused:
+            size = len(frames[refused.number % len(frames)])
+            raise KernelError(
+                f"send frame {refused.number + 1} of {total} ({size} bytes) out of {namespace.name}/{dev}",
+                refused.errno,
+                remedy=_REMEDIES.get(refused.errno, ""),
+            ) from None
+        finally:
+            if when is not None:
+                libc.prctl(libc.PR_SET_TIMERSLACK, 0)  # the default again
+
+
+class _Refused(Exception):
+    def __init__(self, number: int, errno: int) -> None:
+        self.number = number
+        self.errno = errno
+
+
+def _send(
+    packet: socket.socket, sender: Sender, total: int, when: Schedule | None, drain: Callable[[], object] | None
+) -> Sent:
+    descriptor = packet.fileno()
+    at_once = total if drain is None else BUNCH
+    sent = unread = 0
+    due = total
+    begin = schedule.now()
+    while sent < total:
+        if when is not None:
+            due = min(total, when.due(schedule.now() - begin))
+            if due <= sent:
+                schedule.wait_until(begin + when.moment(sent))
+                continue
+        try:
+            took = sender.send(descriptor, sent, min(due - sent, at_once))
+        except OSError as error:
+            _make_room(packet, sent, error.errno or 0)
+            continue
+        sent += took
+        unread += took
+        if drain is not None and unread >= BUNCH:
+            drain()
+            unread = 0
+    result = Sent(sent)
+    result.seconds = (schedule.now() - begin) / 1e9
+    return result
+
+
+def _make_room(packet: socket.socket, number: int, code: int) -> None:
+    """Return when a frame that was refused may be sent again.
+
+    A full queueing discipline answers ENOBUFS and tells nobody when it has room. But it holds frames of ours, which
+    the socket counts until they leave: made no larger than they are now, the socket is writable when one has left.
+    """
+    if code == errno.ENOBUFS:
+        waiting = struct.unpack("=i", fcntl.ioctl(packet, termios.TIOCOUTQ, bytes(4)))[0]
+        if not waiting:
+            raise _Refused(number, code)
+        packet.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, waiting)
+    elif code != errno.EAGAIN:
+        if code != errno.EINTR:
+            raise _Refused(number, code)
+        return
+    poll = select.poll()
+    poll.register(packet, select.POLLOUT)
+    if not poll.poll(STALL_SECONDS * 1000):
+        raise DeadlineExceeded(
+            f"the interface took no frame for {STALL_SECONDS:g} s; the next is frame {number + 1}",
+            remedy="its queueing discipline holds all frames back: give it a higher rate",
+        )

@@ -26,6 +26,7 @@ MS_SLAVE = 0x8_0000
 MNT_DETACH = 0x2
 
 PR_SET_PDEATHSIG = 1
+PR_SET_TIMERSLACK = 29
 PR_SET_NO_NEW_PRIVS = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)

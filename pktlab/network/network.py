@@ -12,8 +12,9 @@ from pktlab.errors import Inconclusive, LabError
 from pktlab.frames import craft, dissect
 from pktlab.frames.headers import VXLAN_PORTS
 from pktlab.interface import Interface
-from pktlab.kernel import inject, process
+from pktlab.kernel import inject, process, schedule
 from pktlab.kernel.icmp import Echo, EchoError, EchoSocket, error_words
+from pktlab.kernel.inject import Sent
 from pktlab.kernel.process import Completed, Process
 from pktlab.kernel.tun import Tap
 from pktlab.network.answer import Answer
@@ -179,19 +180,27 @@ class Network(Changing):
             return next(iter(self._testbed.namespaces))
         raise LabError("which namespace shall send?", remedy="give dev= (an interface) or ns= (a namespace)")
 
-    def send(self, frames: Any, *, dev: Interface, count: int = 1) -> int:
+    def send(
+        self, frames: Any, *, dev: Interface, count: int = 1, rate: float | None = None, timing: bool = False
+    ) -> Sent:
         """Put frames on an interface, as its own stack would send them, and return how many were sent.
 
         `frames` is a Scapy packet, bytes, a list of these, or the path of a pcap or pcapng file; `count` repeats it.
-        Source addresses that are not written are those of `dev`. Sent on a bridge port, a frame leaves by it and
-        the bridge never sees it: to test the bridge, send at the port's peer.
+        They go as fast as the interface takes them; with `rate`, so many a second; with `timing`, with the times
+        between them that the file has. The answer's `rate` is the one that was achieved. Source addresses that are not
+        written are those of `dev`. Sent on a bridge port, a frame leaves by it and the bridge never sees it: to test
+        the bridge, send at the port's peer.
         """
         netns, name = self._place(dev)
-        addresses = [s.ip for s in self.topology.settings if isinstance(s, settings.Address) and s.device == dev]
-        ready = craft.frames(frames, mac=dev.mac, ip=addresses[0] if addresses else "")
         check.number("count", count, 1, 10_000_000)
-        inject.send(self._testbed.namespaces[netns], name, ready * count)
-        return len(ready) * count
+        addresses = [s.ip for s in self.topology.settings if isinstance(s, settings.Address) and s.device == dev]
+        if timing:
+            times, ready = craft.recorded(frames)
+        else:
+            times, ready = [], craft.frames(frames, mac=dev.mac, ip=addresses[0] if addresses else "")
+        when = schedule.planned(len(ready) * count, rate=rate, times=times)
+        where = self._testbed.namespaces[netns]
+        return inject.send(where, name, ready, count=count, when=when, drain=self._testbed.recorder.drain)
 
     def socket(self, ns: Namespace, kind: str, *, dev: Interface | None = None, timeout: float = 2.0) -> socket.socket:
         """Return a Python socket, "tcp" or "udp", that lives in a namespace; it is closed at the end of the act.
