@@ -260,6 +260,7 @@ def route(setting: settings.Route, *, delete: bool = False, replace: bool = Fals
     if delete:
         # As `ip route del` does: what was not said matches any (fib_table_delete() in net/ipv4/fib_trie.c).
         fields |= {"proto": 0, "scope": 255 if not setting.scope else SCOPES[scope]}
+        fields |= {"type": 0} if setting.type == "unicast" else {}
         what = setting.command.replace(" route add ", " route del ")
         return link.request(what, link.RTM_DELROUTE, fields, attrs)
     verb, flags = ("replace", link.REPLACE) if replace else ("add", link.CREATE)

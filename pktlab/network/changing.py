@@ -42,7 +42,9 @@ class Changing(Looking):
         target, _ = self._place(namespace)
         descriptor = self._testbed.namespaces[target].fd
         self._ask(build.set_netns(live, target, descriptor, live.index, name), netns=live.netns, carriers=True)
-        del self._testbed.names[live.netns][live.index]
+        # Frames that it saw there may not have been looked at yet; what was announced of it there is past.
+        self._testbed.read_events()
+        self._testbed.gone[live.netns][live.index] = self._testbed.names[live.netns].pop(live.index)
         self._testbed.names[target][live.index] = name or live.name
         return Interface(target, name or live.name, kind=live.kind, mac=live.mac, index=live.index)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TypeVar
 
 from pktlab.errors import LabError
@@ -81,7 +82,8 @@ class Looking:
         return Interface(netns, name, mac=mac, index=index)
 
     def _looked(self, what: str, where: object, found: list[T], words: object) -> list[T]:
-        answer = [dataclasses.asdict(each) for each in found]  # type: ignore[call-overload]
+        # As JSON has it, which knows no tuples.
+        answer = json.loads(json.dumps([dataclasses.asdict(each) for each in found]))  # type: ignore[call-overload]
         text = "; ".join(words(each) for each in found) if callable(words) else ""
         self._recording.observe(f"{what} of {where}", answer, text or "none")
         return found

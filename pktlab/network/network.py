@@ -87,7 +87,7 @@ class Network(Changing):
         return count
 
     def _resolve(self, netns: str, index: int) -> Interface:
-        name = self._testbed.names[netns].get(index, f"if{index}")
+        name = self._testbed.names[netns].get(index) or self._testbed.gone[netns].get(index, f"if{index}")
         namespace = self.topology.namespaces.get(netns)
         declared = namespace.devices.get(name) if namespace else None
         return declared or Interface(netns, name, index=index)

@@ -51,6 +51,8 @@ class Testbed:
         self.controls: dict[str, socket.socket] = {}
         self.taps: dict[Interface, tun.Tap] = {}
         self.names: dict[str, dict[int, str]] = {}
+        # What was moved away, by the same; captured frames know their interface by its index.
+        self.gone: dict[str, dict[int, str]] = {}
         self._conntracks: dict[str, Netlink] = {}
         self._restless = False
         self._recorder: Recorder | None = None
@@ -95,6 +97,7 @@ class Testbed:
                 self.monitors[name] = Netlink(groups=(RTNLGRP_LINK, RTNLGRP_NEIGH))
                 self.controls[name] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self.names[name] = {1: "lo"}
+            self.gone[name] = {}
 
     def _links(self) -> None:
         descriptors = {name: namespace.fd for name, namespace in self.namespaces.items()}

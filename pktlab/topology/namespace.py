@@ -206,6 +206,8 @@ class Namespace:
         onlink: bool = False,
     ) -> None:
         """Declare a route; the words are those of ``ip route add`` (ip-route(8))."""
+        if dev is not None:
+            self._mine(dev)
         self.declare(
             self.make_route(
                 dst, via=via, dev=dev, type=type, src=src, metric=metric, table=table, scope=scope, onlink=onlink
@@ -225,13 +227,13 @@ class Namespace:
         scope: str = "",
         onlink: bool = False,
     ) -> settings.Route:
-        """Check the words of a route and return it, without declaring it."""
+        """Check the words of a route and return it, without declaring it; `dev` may be one that a program made."""
         if type not in ROUTE_TYPES:
             raise fault(f"route type {type!r} is unknown", f"choose one of {', '.join(ROUTE_TYPES)}")
         if scope and scope not in SCOPES:
             raise fault(f"route scope {scope!r} is unknown", f"choose one of {', '.join(SCOPES)}")
-        if dev is not None:
-            self._mine(dev)
+        if dev is not None and (not isinstance(dev, Interface) or dev.netns != self.name):
+            raise fault(f"{dev!r} is not an interface in namespace {self.name!r}", "pass an object such as veth0")
         if type in ("unicast", "local", "broadcast") and not via and dev is None:
             raise fault(f"route to {dst} leads nowhere", "give via= (a gateway) or dev= (an interface)")
         dst, via, src = check.prefix(dst), check.ip(via) if via else "", check.ip(src) if src else ""
