@@ -30,9 +30,9 @@ request = ICMP(type="echo-request")
 reply = ICMP(type="echo-reply")
 
 
-def ip(net: Network, words: str) -> str:
-    """What iproute2 says, run in host."""
-    return net.run(host, ["ip", *words.split()]).stdout
+def ip(net: Network, words: str, *, netns: str = "host") -> str:
+    """What iproute2 says, run in a namespace of that name."""
+    return net.run(host, ["nsenter", f"--net=/run/netns/{netns}", "ip", *words.split()]).stdout
 
 
 @confirms("netns-lo-down-ping-unreachable")
@@ -81,10 +81,10 @@ def test_namespace_added_by_hand(net: Network) -> None:
     assert {"host", "fresh", "third"} == {line.split()[0] for line in ip(net, "netns list").splitlines()}
     assert net.run(host, ["test", "-e", "/var/run/netns/third"])
     # Tunnel modules such as ipip, where loaded, add a device each (net.core.fb_tunnels_only_for_init_net).
-    (lo,) = ip(net, "-n third -oneline link").splitlines()
+    (lo,) = ip(net, "-oneline link", netns="third").splitlines()
     assert "lo: <LOOPBACK> mtu 65536 qdisc noop state DOWN" in lo
-    ip(net, "-n third link set lo up")
-    assert "127.0.0.1/8" in ip(net, "-n third address")
+    ip(net, "link set lo up", netns="third")
+    assert "127.0.0.1/8" in ip(net, "address", netns="third")
     ip(net, "netns delete third")
     assert "third" not in ip(net, "netns list")
     assert not net.run(host, ["test", "-e", "/var/run/netns/third"])
