@@ -116,6 +116,7 @@ def _shown(layer: Any) -> list[str]:
             continue
         field = layer.get_field(name)
         text = str(value) if isinstance(value, str | list | tuple) else str(field.i2repr(layer, value))
+        text = text.removeprefix('Net("').removesuffix('")')
         words.append(f"{name} {text}")
     return words
 
@@ -142,15 +143,15 @@ def _written(layer: Any) -> list[tuple[str, Test]]:
 
 
 def _test(layer: Any, name: str, value: Any) -> Test:
-    from scapy.base_classes import SetGen
+    from scapy.base_classes import Net
     from scapy.fields import Field
 
     field = layer.get_field(name)
     if isinstance(value, tuple) and len(value) == 2 and all(isinstance(end, int) for end in value):
         low, high = value  # Scapy's own notation of a range, as in ttl=(1, 63)
         return lambda seen: isinstance(seen, int) and low <= seen <= high
-    if isinstance(value, SetGen) and not isinstance(value, str):
-        return lambda seen: seen in value  # a Net, as in dst="10.0.0.0/24"
+    if isinstance(value, Net):
+        return lambda seen: seen in value  # as in dst="10.0.0.0/24"
     if isinstance(value, list) and not getattr(field, "islist", 0):
         choices = [_test(layer, name, each) for each in value]
         return lambda seen: any(test(seen) for test in choices)
