@@ -43,9 +43,9 @@ node1.sysctl("net.ipv4.ip_forward", 1)  # the nodes are routers between their po
 node2.sysctl("net.ipv4.ip_forward", 1)
 
 echo, echo_reply = ICMP(type="echo-request"), ICMP(type="echo-reply")
-outer = Ether(src=nic1.mac, dst=nic2.mac) / IP(src=nic1.ip, dst=nic2.ip) / UDP(dport=8472)
+outer = Ether(src=nic1.mac, dst=nic2.mac) / IP(src=nic1.ip, dst=nic2.ip)
 inner = Ether(src=vx1.mac, dst=vx2.mac) / IP(src=a0.ip, dst=c0.ip, ttl=63) / echo
-wrapped = outer / VXLAN(vni=1, flags="Instance") / inner  # else Scapy sets VXLAN-GPE's flags, which the kernel drops
+wrapped = outer / UDP(dport=8472) / VXLAN(vni=1, flags="Instance") / inner  # else VXLAN-GPE's: the kernel drops it
 
 
 @confirms("flannel-tunnel-uses-node-network", "flannel-udp-encap", "flannel-inner-outer-macs", "flannel-overhead-50")
@@ -69,7 +69,7 @@ def test_wrapped_by_hand(net: Network) -> None:
     """node2 takes the right envelope for vx1's work, whoever made it, and c answers; a wrong VNI ends at nic2."""
     for vni, onwards in ((2, []), (1, [vx2, cni2, vc, c0])):
         with net.capture() as seen:
-            net.send(outer / VXLAN(vni=vni, flags="Instance") / inner, dev=nic1)
+            net.send(outer / UDP(sport=49152, dport=8472) / VXLAN(vni=vni, flags="Instance") / inner, dev=nic1)
         assert seen.path(echo) == [nic1, nic2, *onwards]
     assert seen.path(echo_reply) == [c0, vc, cni2, vx2, nic2, nic1, vx1, cni1, va, a0]
 
