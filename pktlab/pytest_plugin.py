@@ -97,7 +97,9 @@ def net(request: pytest.FixtureRequest) -> Iterator[Network]:
     topology = _declared(request)
     if not isinstance(topology, Topology):
         raise LabError(f"topology is {topology!r}", remedy="it must be a pktlab.Topology")
-    run = request.node.stash[RUN]
+    run = request.node.stash.get(RUN, None)
+    if run is None:
+        raise LabError("net was asked for while the test ran", remedy="write it as an argument, as in def test(net)")
     topology.freeze()
     reduced = topology.without(without) if (without := request.config.getoption("pktlab_without")) else topology
     with run.skips(), Network(reduced) as network:
@@ -128,6 +130,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     from pktlab.frames import dissect
 
     dissect.load()
+    # In the parent, too: a folder for each child would have pytest remove the oldest, with captures in it.
+    _temporary(item).getbasetemp()
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in _in_sandbox(item):
         item.ihook.pytest_runtest_logreport(report=report)
@@ -197,11 +201,12 @@ def _capture_file(item: pytest.Item) -> Callable[[], File]:
     if folder:
         return lambda: File(folder, item.path.stem, f"{act}.pcapng")
 
-    def temporary() -> File:
-        factory: pytest.TempPathFactory = item._request.getfixturevalue("tmp_path_factory")  # type: ignore[attr-defined]
-        return factory.mktemp("pktlab") / f"{item.path.stem}.{act}.pcapng"
+    return lambda: _temporary(item).mktemp("pktlab") / f"{item.path.stem}.{act}.pcapng"
 
-    return temporary
+
+def _temporary(item: pytest.Item) -> pytest.TempPathFactory:
+    factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined]
+    return factory
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
