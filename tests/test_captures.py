@@ -1,0 +1,55 @@
+"""captures/ as committed: the nine labs' files, which tshark opens without a warning or a malformed frame."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pktlab import gallery, labfile
+from pktlab.errors import MachineError
+from pktlab.frames import pcapng
+from pktlab.kernel.program import program
+
+CAPTURES = Path(__file__).parents[1] / "captures"
+FILES = sorted(CAPTURES.glob("*/*.pcapng"))
+
+
+def tshark(*words: str) -> str:
+    try:
+        path = program("tshark")
+    except MachineError as error:
+        pytest.skip(str(error))
+    done = subprocess.run([path, *words], capture_output=True, text=True, timeout=60, check=True)
+    complaints = [line for line in done.stderr.splitlines() if not line.startswith("Running as user")]
+    assert complaints == []
+    return done.stdout
+
+
+def test_every_act_has_its_file() -> None:
+    acts = {(lab.name, act.name.removeprefix("test_")) for lab in labfile.discover() for act in lab.acts}
+    files = {(file.parent.name, file.stem) for file in FILES}
+    missing = [act for act in acts if not any(f[0] == act[0] and f[1].startswith(act[1]) for f in files)]
+    assert missing == []
+
+
+def test_the_index_is_current() -> None:
+    assert (CAPTURES / gallery.NAME).read_text() == gallery.page(CAPTURES)
+
+
+@pytest.mark.parametrize("lab", sorted({file.parent for file in FILES}), ids=lambda path: path.name)
+def test_tshark_opens_them(lab: Path) -> None:
+    for file in sorted(lab.glob("*.pcapng")):
+        with file.open("rb") as opened:
+            frames = pcapng.read(opened).frames
+        fields = ("frame.number", "frame.interface_name", "frame.packet_id", "frame.comment", "_ws.malformed")
+        words = ["-r", str(file), "-d", "udp.port==4789,vxlan", "-T", "fields"]
+        for field in fields:
+            words += ["-e", field]
+        rows = [line.split("\t") for line in tshark(*words).splitlines()]
+        assert len(rows) == len(frames), file.name
+        for row, frame in zip(rows, frames, strict=True):
+            _number, interface, packet, comment, malformed = row
+            assert (interface, packet, malformed) == (str(frame.interface), str(frame.packet), ""), file.name
+            assert "hop" in comment, file.name

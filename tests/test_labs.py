@@ -1,0 +1,121 @@
+"""The labs themselves: they pass, each act hangs on its cause, and what they cite exists."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pktlab import claims, labfile
+from pktlab.labfile import LabFile
+
+LABS = labfile.discover()
+NINE = {
+    "bridge_swallows_arp_reply",
+    "enslaved_nic_becomes_a_cable",
+    "loopback_starts_down",
+    "nat_hides_the_source",
+    "router_rewrites_macs",
+    "switch_learns_hub_floods",
+    "two_arp_replies_for_one_question",
+    "veth_is_a_cable",
+    "vxlan_wraps_the_frame",
+}
+
+
+def pktlab(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pktlab", *words], capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """One run of all labs, as JSON."""
+    captures = tmp_path_factory.mktemp("captures")
+    done = pktlab("run", "--all", "--captures", str(captures), "--json", "-")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def acts(run: dict[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
+    labs = run["labs"]
+    assert isinstance(labs, list)
+    for lab in labs:
+        for act in lab["acts"]:
+            yield lab["name"], act
+
+
+def test_the_nine_labs_are_there() -> None:
+    assert {lab.name for lab in LABS} >= NINE
+
+
+def test_every_act_passes_in_time(run: dict[str, object]) -> None:
+    # An act's own skip is for the machine's sake (a closed /dev/net/tun); conftest sees to packages.
+    wrong = [(lab, act["name"], act["reason"]) for lab, act in acts(run) if act["status"] not in ("passed", "skipped")]
+    assert wrong == []
+    slow = [(lab, act["name"], act["seconds"]) for lab, act in acts(run) if float(str(act["seconds"])) > 2]
+    assert slow == []
+
+
+def test_each_lab_has_three_acts_and_a_drawing() -> None:
+    assert [lab.name for lab in LABS if len(lab.acts) < 3] == []
+    assert [lab.name for lab in LABS if not lab.drawing] == []
+
+
+def test_sixty_claims_are_cited_and_all_are_known() -> None:
+    known = {claim.id for claim in claims.load()}
+    cited = {citation.id for citation in claims.citations(LABS)}
+    assert cited - known == set()
+    assert len(cited) >= 60
+
+
+# For every act, a declared setting without which it must fail: the act's cause.
+CAUSES = tomllib.loads((Path(__file__).parent / "causes.toml").read_text())
+
+
+def test_every_act_has_a_cause() -> None:
+    assert {(lab.name, act.name) for lab in LABS for act in lab.acts} == {
+        (lab, act) for lab, found in CAUSES.items() for act in found
+    }
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
+def test_without_its_cause_an_act_fails(lab: LabFile, tmp_path: Path) -> None:
+    """Law 7. The settings are taken away one at a time; the acts that name one as their cause must fail then."""
+    by_setting: dict[str, list[str]] = {}
+    for act, setting in CAUSES[lab.name].items():
+        by_setting.setdefault(setting, []).append(act)
+    for setting, names in by_setting.items():
+        report = tmp_path / "report.xml"
+        words = [f"{lab.path}::{name}" for name in names]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={report}"]
+            + [f"--pktlab-without={setting}", *words],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        outcomes = failures(report.read_text())
+        survivors = [name for name in names if not any(failed.split("[")[0] == name for failed in outcomes)]
+        assert survivors == [], f"{lab.name}: without {setting!r} these still hold\n{done.stdout[-2000:]}"
+
+
+def failures(junit: str) -> set[str]:
+    from xml.etree import ElementTree
+
+    return {
+        str(case.get("name"))
+        for case in ElementTree.fromstring(junit).iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    }

@@ -1,0 +1,93 @@
+"""The README is true: its lab passes, its commands work, its picture is what comes out."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+
+# The two that install: .ci/run calls them as they stand.
+INSTALLING = ("make labs", "make test")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+def commands() -> list[str]:
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "COLUMNS": "100",
+    }
+    return subprocess.run(
+        shlex.split(command),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder with the README's lab, and the labs beside it for `pytest labs/`."""
+    place = tmp_path_factory.mktemp("readme")
+    (place / "bridge_answers.py").write_text(blocks("python")[0])
+    (place / "labs").symlink_to(ROOT / "labs")
+    return place
+
+
+def test_the_lab_is_forty_lines() -> None:
+    assert len([line for line in blocks("python")[0].splitlines() if line.strip()]) <= 40
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if command not in INSTALLING])
+def test_command(command: str, folder: Path) -> None:
+    words = command.replace("/tmp/captures", str(folder / "elsewhere"))
+    done = run(words.replace("pytest labs/", "pytest -p no:cacheprovider labs/"), folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", INSTALLING)
+def test_installing_commands_are_run_by_ci(command: str) -> None:
+    assert command in commands()
+    assert re.search(rf"^{command}\b", (ROOT / ".ci" / "run").read_text(), re.M)
+    assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_the_picture_is_real_output(folder: Path) -> None:
+    found = re.search(r"<!-- output: (.*?) -->\n```text\n(.*?)```", README, re.S)
+    assert found
+    done = run(found[1], folder)
+    assert done.returncode == 0
+
+    def stable(text: str) -> list[str]:
+        return [re.sub(r"\d+\.\d+ s", "# s", line).rstrip() for line in text.strip().splitlines()]
+
+    assert stable(done.stdout) == stable(found[2])
+
+
+def test_the_map_names_what_there_is() -> None:
+    for name in re.findall(r"^\| `(.*?)` \|", README, re.M):
+        for each in re.split(r"`, `", name):
+            path = ROOT / each if "/" in each else ROOT / "pktlab" / each
+            assert path.exists(), each
