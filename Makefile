@@ -1,5 +1,6 @@
 # make labs   install pktlab into .venv, run every lab, write captures/
 # make test   install what the tests need too, and run them
+# make bench  install the peers too, measure, write docs/benchmarks.md; make bench-quick takes less than a minute
 #
 # As root the Debian packages are installed; an ordinary user is told which ones to have.
 
@@ -9,15 +10,17 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 VENV ?= .venv
-# The first Python that is new enough and can make a virtual environment: an ordinary user may not be able to read
-# the one that comes first for root.
-PYTHON ?= $(shell for p in python3 /usr/bin/python3; do \
+# The first Python that is new enough and can make a virtual environment: rather the system's, since one that lies in
+# root's home serves nobody else.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 LAB_PACKAGES := iproute2 nftables
 TEST_PACKAGES := $(LAB_PACKAGES) tcpdump tshark
+BENCH_PACKAGES := $(TEST_PACKAGES) wireshark-common tcpreplay mininet bridge-utils iputils-ping
 PYTEST_OPTIONS ?=
+BENCH_OPTIONS ?=
 
-.PHONY: labs test check format lock clean
+.PHONY: labs test bench bench-quick check format lock clean
 
 labs: $(VENV)/.labs
 	@packages='$(LAB_PACKAGES)'; $(ensure_packages)
@@ -26,6 +29,15 @@ labs: $(VENV)/.labs
 test: $(VENV)/.test
 	@packages='$(TEST_PACKAGES)'; $(ensure_packages)
 	$(VENV)/bin/pytest $(PYTEST_OPTIONS)
+
+# BENCH_OPTIONS: some of star capture injection query experiment start-up, --json FILE, --rounds N, --only-pktlab.
+bench: $(VENV)/.test $(VENV)-bench/.peers
+	@packages='$(BENCH_PACKAGES)'; $(ensure_packages)
+	BENCH_VENV=$(VENV)-bench $(VENV)/bin/python -m benchmarks --page docs/benchmarks.md $(BENCH_OPTIONS)
+
+bench-quick: $(VENV)/.test $(VENV)-bench/.peers
+	@packages='$(BENCH_PACKAGES)'; $(ensure_packages)
+	BENCH_VENV=$(VENV)-bench $(VENV)/bin/python -m benchmarks --quick $(BENCH_OPTIONS)
 
 # Format, lint and types; the tests run these too.
 check: $(VENV)/.test
@@ -46,7 +58,7 @@ lock:
 	"$$new"/bin/pip freeze --exclude pktlab --exclude pip --exclude setuptools > requirements.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@if [ -z '$(PYTHON)' ]; then
@@ -62,6 +74,12 @@ $(VENV)/.labs: $(VENV)/bin/python pyproject.toml requirements.lock
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml requirements.lock
 	$(VENV)/bin/pip install -q --disable-pip-version-check -c requirements.lock -e '.[test]'
 	touch $@ $(VENV)/.labs
+
+# Peers that are Python packages, in an environment of their own; where they cannot be had they are skipped by name.
+$(VENV)-bench/.peers: $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install -q --disable-pip-version-check nest || echo 'NeST cannot be installed' >&2
+	touch $@
 
 # Installs the packages that dpkg does not know, quietly; or names them. No service is started: labs start their own.
 define ensure_packages

@@ -31,6 +31,18 @@ NOBODY = 65534
 _MILLISECONDS = 120
 
 
+def needs_python(user: int | None) -> None:
+    """Skip where an ordinary user cannot run this Python: it may lie in root's home."""
+    if user is None:
+        return
+    if os.geteuid() != 0:
+        pytest.skip("the user is an ordinary one already")
+    try:
+        subprocess.run([sys.executable, "-c", ""], user=user, group=user, extra_groups=[], check=True)
+    except (PermissionError, subprocess.CalledProcessError):
+        pytest.skip(f"{sys.executable} cannot be run by an ordinary user")
+
+
 def doom(what: str, user: int | None, outside: int = -1, mark: str = "") -> subprocess.Popen[bytes]:
     """Start the caller that is to be killed. Everything it starts holds its standard output."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PKTLAB_MARK": mark}
@@ -115,8 +127,7 @@ def instants(count: int, user: int | None, how: signal.Signals, seed: int, veths
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("user", [None, NOBODY], ids=["same-user", "ordinary-user"])
 def test_killed_caller_leaves_nothing(user: int | None, how: signal.Signals) -> None:
-    if user is not None and os.geteuid() != 0:
-        pytest.skip("the user is an ordinary one already")
+    needs_python(user)
     count = KILLS if how == signal.SIGKILL else 3
     seed = random.randrange(1 << 32)
 
@@ -142,8 +153,7 @@ def marked(mark: str) -> list[int]:
 
 @pytest.mark.parametrize("user", [None, NOBODY], ids=["same-user", "ordinary-user"])
 def test_machine_is_as_before(user: int | None) -> None:
-    if user is not None and os.geteuid() != 0:
-        pytest.skip("the user is an ordinary one already")
+    needs_python(user)
 
     def outside() -> tuple[str, list[tuple[int, str]], list[str]]:
         return Path("/proc/self/mountinfo").read_text(), socket.if_nameindex(), sorted(os.listdir("/run"))

@@ -17,6 +17,7 @@ from pktlab.kernel.netns import Netns
 from pktlab.kernel.program import program
 
 _TAIL = 10
+_KEPT = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Process:
     def __init__(self, namespace: Netns, argv: Sequence[str]) -> None:
         self.argv = _resolved(argv)
         self.namespace = namespace
-        self._lines: list[bytes] = []
+        self._output = b""
         self._news = threading.Condition()
         self._ended = False
         with namespace.entered():
@@ -107,7 +108,7 @@ class Process:
         descriptor = self._child.stdout.fileno()
         while data := os.read(descriptor, 1 << 16):
             with self._news:
-                self._lines.append(data)
+                self._output = (self._output + data)[-_KEPT:]
                 self._news.notify_all()
         with self._news:
             self._ended = True
@@ -120,8 +121,8 @@ class Process:
 
     @property
     def output(self) -> str:
-        """What it has written so far."""
-        return b"".join(self._lines).decode(errors="replace")
+        """What it has written so far, the last 256 KiB of it."""
+        return self._output.decode(errors="replace")
 
     @property
     def running(self) -> bool:
