@@ -17,7 +17,7 @@ from pktlab.kernel import libc
 from pktlab.kernel.sandbox import call
 from pktlab.network import Network
 from pktlab.topology import Namespace, Topology
-from pktlab.topology.sysctl import BASELINE, IPV6_OFF, NEIGHBOUR_BASELINE
+from pktlab.topology.sysctl import BASELINE, IPV6_OFF, NEIGHBOUR_BASELINE, catalogue
 
 
 def link(net: Network, where: Namespace, name: str) -> dict[str, Any]:
@@ -360,9 +360,33 @@ def test_baseline() -> None:
         assert {key: found[key] for key in there} == there
         for device in ("lo", "eth0"):
             own = {key.rpartition("/")[2]: v for key, v in there.items() if key.startswith("net/ipv4/conf/default/")}
+            if device == "lo":
+                own |= {"disable_policy": "1", "disable_xfrm": "1"}  # the kernel's own doing: loopback_setup()
             assert {key: found[f"net/ipv4/conf/{device}/{key}"] for key in own} == own
         timers = {f"net/ipv4/neigh/eth0/{key}": value for key, value in NEIGHBOUR_BASELINE.items()}
         assert {key: found[key] for key in timers} == timers
+
+
+def test_the_baseline_leaves_nothing_to_the_machine() -> None:
+    """Each IPv4 setting of interfaces that a namespace copies from the first one, but two that follow from others."""
+    found = {key.split("/")[-1] for key in BASELINE if key.startswith("net/ipv4/conf/default/")}
+    names = {name.rpartition(".")[2] for name in catalogue() if name.startswith("net.ipv4.conf.{}.")}
+    assert names - found == {"forwarding", "mc_forwarding"}
+    assert {key.replace("/default/", "/all/") for key in BASELINE if "/default/" in key} <= set(BASELINE)
+
+
+@sandboxed
+def test_what_labs_rely_on() -> None:
+    topology = pair()
+    topology.namespaces["a"].bridge("br0")
+    with Network(topology) as net:
+        found = read_all(net, topology.namespaces["a"])
+        for device in ("all", "default", "lo", "eth0", "br0"):
+            for name in ("rp_filter", "accept_local", "arp_ignore", "arp_announce", "arp_filter", "proxy_arp"):
+                assert found[f"net/ipv4/conf/{device}/{name}"] == "0"
+            assert found[f"net/ipv4/conf/{device}/send_redirects"] == "1"
+        for name in ("iptables", "ip6tables", "arptables"):
+            assert found.get(f"net/bridge/bridge-nf-call-{name}", "0") == "0"
 
 
 @sandboxed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -228,6 +230,30 @@ def test_a_burst_out_of_every_port_of_a_hub_is_there() -> None:
     with Network(topology) as net, net.capture():
         net.send(Ether(dst=BROADCAST, type=0x88B6) / Raw(b"x" * 100), dev=ends[0][1], count=1000)
     assert len(net.recording.frames) == 1000 * (1 + 1 + 7 + 7 + 1)
+
+
+@sandboxed
+def test_sending_leaves_the_queue_no_time_to_overflow() -> None:
+    """Where the queue is as short as an ordinary user's, or shorter, and nobody else reads."""
+    topology = pair()
+    one, two = topology.namespaces["a"].devices["eth0"], topology.namespaces["b"].devices["eth0"]
+    with Network(topology, queue=1 << 16) as net:
+        net._testbed.recorder.stop()
+        with net.capture():
+            net.send(datagrams(1, one, two.mac), dev=one, count=2000)
+        assert len(net.recording.frames) == 4000
+
+
+@sandboxed
+def test_reading_ends_though_there_is_always_more() -> None:
+    with Network(pair()) as net:
+        recorder = net._testbed.recorder
+        recorder.stop()
+        soon = time.time_ns() + 60 * 10**9
+        stamp = struct.pack("=Qiiqq", 32, socket.SOL_SOCKET, 35, *divmod(soon, 10**9))
+        another = (bytes(60), stamp, struct.pack("=HHiHB7x", 17, 0, 1, 1, 0))
+        recorder._receiver.receive = lambda descriptor: [another]  # type: ignore[method-assign]
+        assert recorder.drain() == 2
 
 
 # Loss

@@ -141,6 +141,28 @@ def test_a_marker_that_does_not_come_back() -> None:
 
 
 @sandboxed
+def test_arming_waits_for_stamps_of_arrival() -> None:
+    fence = Fence()
+    passes = iter([(7, 5), (6, 5), (5, 5), (4, 5)])
+    fence._pass = lambda timeout: next(passes)  # type: ignore[method-assign]
+    fence.arm()
+    assert next(passes) == (4, 5)
+    fence._pass = lambda timeout: (7, 5)  # type: ignore[method-assign]
+    with pytest.raises(DeadlineExceeded, match="did not stamp frames"):
+        fence.arm(timeout=0.05)
+
+
+@sandboxed
+def test_a_network_is_armed_before_it_is_up() -> None:
+    def refuse(self: Fence) -> None:
+        raise DeadlineExceeded("not armed")
+
+    Fence.arm = refuse  # type: ignore[assignment, method-assign]
+    with pytest.raises(DeadlineExceeded, match="not armed"):
+        Network(pair())
+
+
+@sandboxed
 def test_armed_when_stamps_are_those_of_arrival() -> None:
     fence = Fence()
     fence.arm()

@@ -362,7 +362,7 @@ def test_start() -> None:
     with Network(topology) as net:
         server = net.start(b, [PYTHON, "-c", SERVER], ready=r"on port \d+\n")
         assert server.running
-        assert server.output == "on port 80\n"
+        assert server.output.strip() == "on port 80"
         client = net.socket(a, "tcp")
         client.connect(("10.0.0.2", 80))
         assert client.recv(100) == b"hello from 10.0.0.1"

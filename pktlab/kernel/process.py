@@ -153,6 +153,8 @@ class Process:
                 self._news.wait(left if isinstance(ready, str) else min(left, 0.02))
         # Its end of the output may come before it can be reaped.
         status = self._child.wait(timeout=5)
+        # Nor must its last words be read by now; what it started may keep the pipe open for good.
+        self._reader.join(timeout=0.5)
         raise LabError(
             f"{' '.join(self.argv)} in {self.namespace.name} ended at once, with exit status {status}\n{self._tail()}",
             remedy="run it by hand in the same way; its last output is above",
