@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inside import pair, sandboxed
+from inside import listed, pair, sandboxed
 from scapy.layers.l2 import Ether
 
 from pktlab.errors import DeadlineExceeded, KernelError, LabError, MachineError
@@ -94,7 +94,11 @@ def test_fifty_thousand_frames_are_captured_or_counted() -> None:
         net.settle()
         lost = net.losses()
         found = len(net.recording.frames)
-        assert found + sum(lost.values()) == 100_000
+        # Where all frames of this machine meet, in the backlog of a processor, a storm of somebody else may leave no
+        # room; then the frame is seen going out and not coming in.
+        (link,) = listed(net, topology.namespaces["a"], "ip", "-s", "link", "show", "eth0")
+        dropped = link["stats64"]["tx"]["dropped"]
+        assert found + sum(lost.values()) == 100_000 - dropped
         assert found > 50_000
 
 

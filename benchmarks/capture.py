@@ -1,0 +1,183 @@
+"""Capture: the rate up to which nothing is lost, on one interface, and on many in many namespaces."""
+
+from __future__ import annotations
+
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from benchmarks import bed
+from benchmarks.bed import Bed
+from benchmarks.measure import OURS, Case, Contender, Figures, Metric
+from benchmarks.program import ROOT, need
+from benchmarks.scale import Scale
+from benchmarks.sender import FRAME, Load
+from pktlab import Network
+from pktlab.kernel import sandbox
+
+_LOSSLESS = "no loss up to"
+_METRICS = (
+    Metric(_LOSSLESS, "frames/s", more=True),
+    Metric("full speed", "frames/s", more=True),
+    Metric("lost at full speed", "%"),
+)
+_NOTE = (
+    "64-byte frames from a process of its own at rising rates, a quarter of a second each; the figure is the rate that "
+    "was really offered. Peers write to a file in memory and get the time they need to write the rest."
+)
+# A frame and the header of its record in a classic pcap file; with -i any, SLL2's header stands for Ethernet's.
+_RECORD, _RECORD_ANY, _HEADER = 16 + len(FRAME), 16 + len(FRAME) - 14 + 20, 24
+# A program keeps so many bytes at most before it writes them to its file.
+_BUFFERED = 4096
+# How long a peer may write nothing before it counts as done, in seconds.
+_PATIENCE = 1.5
+
+# Frames sent and seconds it took, and how many of them were captured.
+_Result = tuple[int, float, int]
+
+
+def cases(scale: Scale) -> Iterator[Case]:
+    """Yield the case of one interface, and that of many."""
+    one = partial(_climb, scale=scale, where=bed.ONE)
+    yield Case(
+        "capture",
+        "capture on one interface",
+        _METRICS,
+        (
+            Contender(OURS, partial(one, ours), "captures both ends of the veth: two records a frame"),
+            Contender("tcpdump", partial(one, tcpdump), "-w, 64 MiB of buffer"),
+            Contender("dumpcap", partial(one, dumpcap), "-w, 64 MiB of buffer"),
+            Contender("Scapy sniff", partial(one, scapy_sniff), "store=False"),
+        ),
+        _NOTE,
+    )
+    namespaces, interfaces = scale.many
+    many = partial(_climb, scale=scale, where=bed.many(namespaces, interfaces))
+    yield Case(
+        "capture",
+        f"capture on {namespaces * interfaces} interfaces in {namespaces} namespaces",
+        _METRICS,
+        (
+            Contender(OURS, partial(many, ours), "two records a frame"),
+            Contender("tcpdump", partial(many, tcpdump_any), "-i any, a process a namespace; two records a frame"),
+        ),
+        _NOTE,
+    )
+
+
+def _climb(capture: Callable[[Bed, int, float | None], _Result], *, scale: Scale, where: Bed) -> Figures:
+    """Raise the rate until frames are lost; then send as fast as the sender can."""
+    lossless, lossy, figures = 0.0, False, {}
+    for rate in scale.rates:
+        if lossy and rate is not None:
+            continue
+        count = int(min(rate / 4, scale.most_frames)) if rate else scale.most_frames
+        sent, seconds, captured = sandbox.call(capture, where, count, rate, deadline=120.0)
+        if sent != count:
+            raise RuntimeError(f"{sent} of {count} frames were sent")
+        if captured < sent:
+            lossy = True
+        else:
+            lossless = max(lossless, sent / seconds)
+        if rate is None:
+            figures = {"full speed": sent / seconds, "lost at full speed": 100 * (1 - captured / sent)}
+    return {_LOSSLESS: lossless, **figures}
+
+
+def ours(where: Bed, count: int, rate: float | None) -> _Result:
+    """pktlab's capture; what it does not have, it must have counted as lost."""
+    with Network(where.topology()) as net:
+        load = Load(count, rate, where.senders)
+        sent, seconds = load.go()
+        net.settle()
+        lost = sum(net.losses().values())
+        if len(net.recording.frames) + lost != 2 * sent:
+            raise RuntimeError(f"{2 * sent} sightings, {len(net.recording.frames)} captured, {lost} counted as lost")
+        return sent, seconds, sent - min(sent, lost)
+
+
+def tcpdump(where: Bed, count: int, rate: float | None) -> _Result:
+    """tcpdump -w at the receiving end."""
+    argv = [need("tcpdump"), "-Z", "root", "-p", "-n", "-B", "65536", "-i", "eth0", "-w"]
+    return _peer({"b": argv}, where, count, rate, _RECORD)
+
+
+def tcpdump_any(where: Bed, count: int, rate: float | None) -> _Result:
+    """One tcpdump a namespace, on all of its interfaces."""
+    argv = [need("tcpdump"), "-Z", "root", "-p", "-n", "-B", "8192", "-i", "any", "-y", "LINUX_SLL2", "-w"]
+    return _peer(dict.fromkeys(where.namespaces, argv), where, count, rate, _RECORD_ANY, sightings=2)
+
+
+def dumpcap(where: Bed, count: int, rate: float | None) -> _Result:
+    """Dumpcap -w at the receiving end."""
+    argv = [need("dumpcap", "wireshark-common"), "-p", "-P", "-B", "64", "-i", "eth0", "-w"]
+    return _peer({"b": argv}, where, count, rate, _RECORD)
+
+
+def scapy_sniff(where: Bed, count: int, rate: float | None) -> _Result:
+    """Scapy's sniff() at the receiving end."""
+    with where.plain():
+        script = str(ROOT / "benchmarks/peers/sniff_scapy.py")
+        argv = ["ip", "netns", "exec", "b", sys.executable, script, str(count)]
+        with subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as peer:
+            assert peer.stdout is not None
+            peer.stdout.readline()
+            sent, seconds = Load(count, rate, where.senders).go()
+            out, _ = peer.communicate("\n")
+            return sent, seconds, int(out)
+
+
+def _peer(
+    commands: dict[str, list[str]], where: Bed, count: int, rate: float | None, record: int, *, sightings: int = 1
+) -> _Result:
+    """Let a program write to a file in each of some namespaces; the file's size says how many frames it has."""
+    with where.plain():
+        with _running(commands) as files:
+            sent, seconds = Load(count, rate, where.senders).go()
+            _written(files, sent * sightings * record - _BUFFERED * len(files))
+        # Now that they have ended, what they had buffered is there, too.
+        return sent, seconds, (_size(files) - _HEADER * len(files)) // record // sightings
+
+
+@contextmanager
+def _running(commands: dict[str, list[str]]) -> Iterator[list[Path]]:
+    """Have the programs capturing within the block; each has said so."""
+    files = {name: Path(f"/run/{name}.pcap") for name in commands}
+    running = []
+    try:
+        for name, argv in commands.items():
+            whole = ["ip", "netns", "exec", name, *argv, str(files[name])]
+            running.append(subprocess.Popen(whole, stderr=subprocess.PIPE, text=True))
+        for each in running:
+            assert each.stderr is not None
+            # "listening on" is tcpdump's, "File:" is what dumpcap says when it has begun.
+            if not any(line.startswith("File:") or "listening on" in line for line in each.stderr):
+                raise RuntimeError("it did not begin to capture")
+        yield list(files.values())
+    finally:
+        for each in running:
+            each.send_signal(signal.SIGINT)
+        for each in running:
+            each.communicate()
+
+
+def _size(files: Sequence[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
+
+
+def _written(files: Sequence[Path], expected: int) -> None:
+    """Return when the files are about as large as expected, or have not grown for a while."""
+    size, since = _size(files), time.monotonic()
+    while size < expected and time.monotonic() - since < _PATIENCE:
+        select.select((), (), (), 0.01)
+        now = _size(files)
+        if now != size:
+            size, since = now, time.monotonic()
