@@ -21,6 +21,8 @@ from scapy.utils import wrpcap
 
 from pktlab.errors import DeadlineExceeded, KernelError, LabError, MachineError, PatternError, TopologyError
 from pktlab.interface import Interface
+from pktlab.kernel import tables
+from pktlab.kernel.netlink import Netlink
 from pktlab.network import Network
 from pktlab.network.seen import Seen
 from pktlab.topology import Device, Namespace, Topology
@@ -550,6 +552,38 @@ def test_up_and_down() -> None:
         assert not net.ping("10.0.0.2", ns=a)
         net.up(two)
         assert net.ping("10.0.0.2", ns=a)
+
+
+@sandboxed
+def test_a_change_of_links_returns_when_carriers_agree() -> None:
+    """The kernel mostly has them agree at once; here it takes three looks."""
+    topology = pair()
+    _a, _b, one, two = ends(topology)
+    looks: list[int] = []
+    look = tables.carriers
+
+    def contrary(netlink: Netlink) -> dict[int, tuple[int, int]]:
+        looks.append(1)
+        found = look(netlink)
+        return (
+            {index: (flags ^ tables.IFF_LOWER_UP, 2) for index, (flags, _) in found.items()}
+            if len(looks) < 3
+            else found
+        )
+
+    with Network(topology) as net:
+        changes: list[Callable[[], object]] = [
+            lambda: net.down(one),
+            lambda: net.up(one),
+            lambda: net.detach(one),
+            lambda: net.delete(two),
+        ]
+        for change in changes:
+            looks.clear()
+            tables.carriers = contrary
+            change()
+            tables.carriers = look
+            assert len(looks) >= 3
 
 
 @sandboxed
