@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import time
 import tracemalloc
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 from inside import listed, pair, sandboxed
 from scapy.layers.l2 import Ether
 
-from pktlab.errors import DeadlineExceeded, KernelError, LabError, MachineError
+from pktlab.errors import DeadlineExceeded, Inconclusive, KernelError, LabError, MachineError
 from pktlab.frame import IN, OUT, Frame
 from pktlab.frames import pcapng
 from pktlab.interface import Interface
 from pktlab.kernel import inject, schedule
+from pktlab.kernel.mmsg import Sender
 from pktlab.network import Network
 from pktlab.topology import Device, Topology
 
@@ -266,6 +268,41 @@ def test_a_queue_that_takes_no_such_frame() -> None:
         ) as caught:
             net.send([*numbered(1), *numbered(1, size=1000)], dev=one)
         assert "queueing discipline" in caught.value.remedy
+
+
+# What the interface drops
+
+
+class Dropping(Sender):
+    """As the kernel does where a processor's backlog is full: these frames have been sent as far as captures can tell,
+    and the call ends there; with an error only if it was the first."""
+
+    numbers = frozenset[int]()
+
+    def send(self, descriptor: int, number: int, most: int) -> int:
+        took = 0
+        while took < self.at_once(number, most) and number + took not in self.numbers:
+            took += super().send(descriptor, number + took, 1)
+        if not took and number in self.numbers:
+            super().send(descriptor, number, 1)
+            raise OSError(errno.ENOBUFS, "")
+        if took < self.at_once(number, most):
+            super().send(descriptor, number + took, 1)
+        return took
+
+
+@pytest.mark.parametrize("numbers", [{0}, {5}, {0, 1, 2}, {5, 6, 599}, {255, 256, 299, 300}])
+@sandboxed
+def test_a_frame_dropped_on_its_way_out_is_not_sent_twice(numbers: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has been seen going out, so it is counted, and makes the act inconclusive, after all others have been sent."""
+    monkeypatch.setattr(Dropping, "numbers", frozenset(numbers))
+    monkeypatch.setattr(inject, "Sender", Dropping)
+    monkeypatch.setattr(inject._Drops, "more", lambda _self: True)
+    topology, one, _ = between()
+    with Network(topology) as net:
+        with pytest.raises(Inconclusive, match=f"a/eth0 dropped {len(numbers)} of 600 frames on their way out"):
+            net.send(numbered(300), dev=one, count=2)
+        assert [f.data for f in seen(net, one, OUT)] == numbered(300) * 2
 
 
 # What is refused

@@ -14,7 +14,7 @@ import struct
 import termios
 from collections.abc import Callable, Sequence
 
-from pktlab.errors import DeadlineExceeded, KernelError
+from pktlab.errors import DeadlineExceeded, Inconclusive, KernelError
 from pktlab.kernel import libc, schedule
 from pktlab.kernel.mmsg import Sender
 from pktlab.kernel.netns import Netns
@@ -59,7 +59,8 @@ def send(
 
     `when` says at what time each is due; when the sender falls behind, it catches up. `drain` is called every now and
     then. Where the queueing discipline is full, this waits until it has room. Raises KernelError that says which frame
-    was refused: ENETDOWN for an interface that is down, EMSGSIZE for a frame longer than its MTU and header.
+    was refused: ENETDOWN for an interface that is down, EMSGSIZE for a frame longer than its MTU and header; and
+    Inconclusive, when all have been sent, if the interface dropped any: those were seen going out, and lost then.
     """
     total = len(frames) * count
     if not total:
@@ -69,7 +70,8 @@ def send(
         if when is not None:
             libc.prctl(libc.PR_SET_TIMERSLACK, 1)
         try:
-            return _send(packet, Sender(frames), total, when, drain)
+            sending = _Sending(packet, Sender(frames), total, _Drops(namespace, dev))
+            sent = sending.all(when, drain)
         except _Refused as refused:
             size = len(frames[refused.number % len(frames)])
             raise KernelError(
@@ -80,6 +82,12 @@ def send(
         finally:
             if when is not None:
                 libc.prctl(libc.PR_SET_TIMERSLACK, 0)  # the default again
+    if sending.dropped:
+        raise Inconclusive(
+            f"{namespace.name}/{dev} dropped {sending.dropped} of {total} frames on their way out",
+            remedy="the backlog of a processor is full: something on this machine sends too much; run it again",
+        )
+    return sent
 
 
 class _Refused(Exception):
@@ -88,33 +96,74 @@ class _Refused(Exception):
         self.errno = errno
 
 
-def _send(
-    packet: socket.socket, sender: Sender, total: int, when: Schedule | None, drain: Callable[[], object] | None
-) -> Sent:
-    descriptor = packet.fileno()
-    at_once = total if drain is None else BUNCH
-    sent = unread = 0
-    due = total
-    begin = schedule.now()
-    while sent < total:
-        if when is not None:
-            due = min(total, when.due(schedule.now() - begin))
-            if due <= sent:
-                schedule.wait_until(begin + when.moment(sent))
-                continue
+class _Drops:
+    """How often an interface has dropped what it was to send: the counter of its driver, in /proc/net/dev."""
+
+    def __init__(self, namespace: Netns, dev: str) -> None:
+        self._namespace = namespace
+        self._dev = f"{dev}:"
+        self._last = self._read()
+
+    def _read(self) -> int:
+        with self._namespace.entered(), open("/proc/thread-self/net/dev", encoding="ascii") as table:
+            return next((int(line.split()[12]) for line in table if line.split(maxsplit=1)[0] == self._dev), 0)
+
+    def more(self) -> bool:
+        """Tell whether there are more than when this was asked last."""
+        before, self._last = self._last, self._read()
+        return self._last > before
+
+
+class _Sending:
+    """Frames on their way. `dropped` counts those that the driver dropped."""
+
+    def __init__(self, packet: socket.socket, sender: Sender, total: int, drops: _Drops) -> None:
+        self._packet = packet
+        self._sender = sender
+        self._total = total
+        self._drops = drops
+        self.dropped = 0
+
+    def all(self, when: Schedule | None, drain: Callable[[], object] | None) -> Sent:
+        """Send them all, each when it is due."""
+        at_once = self._total if drain is None else BUNCH
+        sent = unread = 0
+        due = self._total
+        begin = schedule.now()
+        while sent < self._total:
+            if when is not None:
+                due = min(self._total, when.due(schedule.now() - begin))
+                if due <= sent:
+                    schedule.wait_until(begin + when.moment(sent))
+                    continue
+            took = self._some(sent, min(due - sent, at_once))
+            sent += took
+            unread += took
+            if drain is not None and unread >= BUNCH:
+                drain()
+                unread = 0
+        result = Sent(sent)
+        result.seconds = (schedule.now() - begin) / 1e9
+        return result
+
+    def _some(self, sent: int, most: int) -> int:
+        """Send some; return how many the interface has dealt with, which may be none."""
         try:
-            took = sender.send(descriptor, sent, min(due - sent, at_once))
+            took = self._sender.send(self._packet.fileno(), sent, most)
+            wanted = self._sender.at_once(sent, most)
+            if took == wanted:
+                return took
+            code = 0
         except OSError as error:
-            _make_room(packet, sent, error.errno or 0)
-            continue
-        sent += took
-        unread += took
-        if drain is not None and unread >= BUNCH:
-            drain()
-            unread = 0
-    result = Sent(sent)
-    result.seconds = (schedule.now() - begin) / 1e9
-    return result
+            took, code = 0, error.errno or 0
+        # A frame that the driver dropped has been seen by the captures: sent again, it would be seen twice. It is told
+        # as ENOBUFS, as is a full queueing discipline, or not at all where others went before it.
+        if code in (0, errno.ENOBUFS) and self._drops.more():
+            self.dropped += 1
+            return took + 1
+        if code:
+            _make_room(self._packet, sent, code)
+        return took
 
 
 def _make_room(packet: socket.socket, number: int, code: int) -> None:

@@ -140,13 +140,17 @@ class Sender:
         self._headers[_IOVLEN::_WORDS] = array("Q", [1] * _WINDOW)
         self._headers_at = self._headers.buffer_info()[0]
 
+    def at_once(self, number: int, most: int) -> int:
+        """Return how many go into one call of `send`."""
+        return min(most, _WINDOW, self._length - number % self._length)
+
     def send(self, descriptor: int, number: int, most: int) -> int:
         """Send `most` frames at the utmost, from the one that is `number` after the first; return how many went.
 
         Does not wait. Raises OSError if not even one went: then the error is that frame's.
         """
         first = number % self._length
-        count = min(most, _WINDOW, self._length - first)
+        count = self.at_once(number, most)
         ctypes.memmove(self._window_at, self._vectors_at + _IOVEC * first, _IOVEC * count)
         sent: int = _sendmmsg(descriptor, self._headers_at, count, MSG_DONTWAIT)
         if sent < 0:
