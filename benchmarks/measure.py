@@ -74,6 +74,8 @@ class Measured:
 
     def ratio(self, outcome: Outcome, metric: str) -> float | None:
         """Return pktlab's median as a part of the peer's: 0.5 is half of its time, 2.0 twice its rate."""
+        if any(each.name == metric and each.unit == "%" for each in self.case.metrics):
+            return None
         ours, theirs = self.outcomes[0].median(metric), outcome.median(metric)
         return ours / theirs if ours is not None and theirs and outcome is not self.outcomes[0] else None
 

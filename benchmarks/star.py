@@ -98,10 +98,11 @@ def _observed(places: Sequence[str]) -> Iterator[Callable[[float], float]]:
     monitor = Netlink(groups=(RTNLGRP_LINK,))
 
     def gone(began: float) -> float:
+        end = time.monotonic() + GONE_SECONDS
         poll = select.poll()
         poll.register(monitor, select.POLLIN)
         while any(Path("/sys/class/net", name).exists() for name in names):
-            if time.monotonic() - began > GONE_SECONDS:
+            if time.monotonic() > end:
                 raise RuntimeError(f"not all is gone after {GONE_SECONDS:g} s")
             if poll.poll(1000):
                 monitor.events()
