@@ -6,6 +6,7 @@ import os
 import socket
 import statistics
 import time
+from typing import Any
 
 import pytest
 from inside import pair, sandboxed
@@ -13,7 +14,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
 from pktlab.errors import DeadlineExceeded
-from pktlab.kernel.fence import Fence
+from pktlab.kernel.fence import _MARKER, ETH_P_MARKER, Fence
 from pktlab.network import Network, testbed
 from pktlab.topology import Topology
 
@@ -128,6 +129,29 @@ def test_a_round_visits_every_processor_and_comes_back() -> None:
     assert os.sched_getaffinity(0) == before
     if len(before) > 1:
         assert visited == [*({cpu} for cpu in sorted(before)), before]
+
+
+@sandboxed
+def test_a_marker_that_is_dropped_is_sent_again() -> None:
+    """The backlog of a CPU is that of the whole machine: another one's storm fills it."""
+
+    class Full(socket.socket):
+        frames = 0
+
+        def send(self, *args: Any) -> int:
+            Full.frames += 1
+            return super().send(*args) if Full.frames > 2 else 0
+
+    fence = Fence()
+    began = time.monotonic()
+    fence._socket = Full(socket.AF_PACKET, socket.SOCK_RAW, 0, fileno=fence._socket.detach())
+    fence.round(timeout=10.0)
+    assert Full.frames >= 3
+    assert time.monotonic() - began < 5
+    # A late one is of no use for what comes after it.
+    fence._socket.send(_MARKER.pack(ETH_P_MARKER, fence._number))
+    fence._pass(1.0)
+    assert fence._number == Full.frames - 1
 
 
 @sandboxed

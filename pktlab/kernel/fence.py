@@ -23,6 +23,9 @@ ETH_P_MARKER = 0x88B5
 SO_TIMESTAMPNS = 35
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
+# In seconds, after which another marker is sent: a backlog that is full drops it, and the backlog of a CPU holds the
+# frames of the whole machine (net.core.netdev_max_backlog). Whichever comes back, what was before it has been handled.
+AGAIN = 0.05
 _MARKER = struct.Struct("!12xHQ46x")
 
 
@@ -75,24 +78,32 @@ class Fence:
                 )
 
     def _pass(self, timeout: float) -> tuple[int, int]:
-        self._number += 1
-        self._socket.send(_MARKER.pack(ETH_P_MARKER, self._number))
-        sent = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        """Return when a marker was stamped and when it was sent, in nanoseconds, after it has come back."""
+        end = time.monotonic() + timeout
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        while poll.poll(timeout * 1000):
-            data, ancillary, _flags, _address = self._socket.recvmsg(128, 64)
-            if _MARKER.unpack_from(data)[1] != self._number:
-                continue
-            for level, kind, value in ancillary:
-                if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
-                    seconds, nanoseconds = struct.unpack_from("=qq", value)
-                    return seconds * 1_000_000_000 + nanoseconds, sent
-            return 0, sent
+        sent: dict[int, int] = {}
+        while (left := end - time.monotonic()) > 0:
+            self._number += 1
+            self._socket.send(_MARKER.pack(ETH_P_MARKER, self._number))
+            sent[self._number] = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            while poll.poll(min(left, AGAIN) * 1000):
+                data, ancillary, _flags, _address = self._socket.recvmsg(128, 64)
+                number = _MARKER.unpack_from(data)[1]
+                if number in sent:
+                    return _stamp(ancillary), sent[number]
         raise DeadlineExceeded(
             f"a marker on lo did not come back within {timeout:g} s",
             remedy="the machine is overloaded: its softirqs do not run",
         )
+
+
+def _stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
+    for level, kind, value in ancillary:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+            seconds, nanoseconds = struct.unpack_from("=qq", value)
+            return int(seconds) * 1_000_000_000 + int(nanoseconds)
+    return 0
 
 
 def _loopback_up() -> None:
