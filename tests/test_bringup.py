@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Callable
 
@@ -15,8 +16,9 @@ from pktlab.kernel import carrier, sandbox
 from pktlab.network import Network
 from pktlab.topology import Topology
 
-# On an idle machine with two cores it is a tenth of this; the bound allows for a busy one.
-MEDIAN = 0.150
+# Of several bring-ups in a row. On an idle machine with two cores the median is about 12 ms; on a busy one the fastest
+# still shows whether anything is waited for that does not happen, such as the second for a carrier.
+MEDIAN, FASTEST = 0.060, 0.150
 
 
 def switch(hosts: int) -> Topology:
@@ -72,7 +74,9 @@ def test_up_in_milliseconds(record_property: Callable[[str, object], None]) -> N
     every = [sandbox.call(seconds) for _ in range(15)]
     figures = f"median {statistics.median(every) * 1000:.1f} ms of {[round(s * 1000, 1) for s in every]}"
     record_property("bring_up", figures)
-    assert statistics.median(every) < MEDIAN, figures
+    assert min(every) < FASTEST, figures
+    if os.getloadavg()[0] < 1:
+        assert statistics.median(every) < MEDIAN, figures
 
 
 @sandboxed
