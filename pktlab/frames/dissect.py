@@ -9,11 +9,17 @@ another thing (Scapy calls its layers IPerror, ICMPerror, ...), and is not match
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import compress, tee
+from operator import attrgetter
 from typing import Any
 
 from pktlab.errors import PatternError
-from pktlab.frame import Frame
+from pktlab.frame import IN, Frame
+from pktlab.frames import bindings
+from pktlab.frames.match import Buffer, Matcher
+from pktlab.interface import Interface
 
 _scapy_ready = False
 _bound: set[int] = set()
@@ -82,8 +88,33 @@ class Pattern:
         named = [(type(layer).__name__, _shown(layer)) for layer in _layers(self.packet)]
         return " / ".join(" ".join([_NAMES.get(name, name), *fields]) for name, fields in named)
 
+    @cached_property
+    def matcher(self) -> Matcher:
+        """What matches by bytes, made of the pattern and of Scapy's bindings when it is first needed."""
+        layers = [bindings.layer(layer) for layer in _layers(self.packet)]
+        return Matcher(layers, bindings.grammar(self._layers[0][0]))
+
     def matches(self, frame: Frame) -> bool:
         """Tell whether the frame holds these layers, one behind the other, with these fields."""
+        matcher = self.matcher
+        if matcher.possible(frame.data) is None:
+            return False
+        return matcher.certain(frame.data) or self.dissects(frame)
+
+    def among(self, frames: Iterable[Frame]) -> list[Frame]:
+        """Return those of many frames that match, in order."""
+        ones, others = tee(frames)
+        likely = compress(ones, map(self.matcher.possible, map(attrgetter("data"), others)))
+        return [frame for frame in likely if self.matcher.certain(frame.data) or self.dissects(frame)]
+
+    def scan(self, buffer: Buffer, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[int]:
+        """Yield which of the frames that lie in a buffer match, counted from 0."""
+        return self.matcher.scan(buffer, offsets, lengths, lambda data: self.dissects(Frame(0, 0, _NOWHERE, IN, data)))
+
+    def dissects(self, frame: Frame) -> bool:
+        """Tell the same as `matches`, by Scapy's dissection alone: three hundred times slower."""
+        if len(frame.data) < _ETHERNET:
+            return False  # Scapy cannot read it at all
         first, _ = self._layers[0]
         quotes = first.__name__.endswith(_QUOTED)
         layer = dissected(frame)
@@ -105,6 +136,8 @@ class Pattern:
         return True
 
 
+_NOWHERE = Interface("", "")
+_ETHERNET = 14  # the size of a header
 _QUOTED = ("error", "error6")  # how Scapy's names end for layers within an ICMP error
 _NAMES = {"Ether": "Ethernet", "Raw": "data"}
 

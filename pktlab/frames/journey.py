@@ -70,6 +70,11 @@ def follow(frames: Iterable[Frame], *, vxlan_ports: frozenset[int] = VXLAN_PORTS
     return [way.journey for way in ways]
 
 
+def loose_key(data: bytes, vxlan_ports: frozenset[int] = VXLAN_PORTS) -> tuple[Any, ...]:
+    """Return what all frames of a journey have in common; on frames with another, it does not depend."""
+    return _keys(parse(data, vxlan_ports=vxlan_ports), data).loose
+
+
 @dataclass(frozen=True, slots=True)
 class _Keys:
     """What a frame is compared by. `ends` is empty where nothing on the way may change."""

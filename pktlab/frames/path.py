@@ -19,7 +19,7 @@ class Path(list[Interface]):
     """The interfaces in order of first sighting, each once; equal to a plain list of the same interfaces.
 
     `sightings` are all the frames that it was made of, in true order; `first` those that were the first on their
-    interface, one a hop; `journeys` the numbers of the packets.
+    interface, one a hop.
     """
 
     def __init__(self, sightings: Iterable[Frame] = ()) -> None:
@@ -29,10 +29,13 @@ class Path(list[Interface]):
             first.setdefault(frame.interface, frame)
         super().__init__(first)
         self.first: tuple[Frame, ...] = tuple(first.values())
-        self.journeys: tuple[int, ...] = tuple(dict.fromkeys(frame.packet for frame in self.sightings))
-
         self.question = ""
         self.interfaces: tuple[Interface, ...] = ()
+
+    @property
+    def journeys(self) -> tuple[int, ...]:
+        """The numbers of the packets, once they are known."""
+        return tuple(dict.fromkeys(frame.packet for frame in self.sightings))
 
     def asked(self, question: str, interfaces: Iterable[Interface]) -> None:
         """Note the pattern that this is the answer to, and all interfaces that could have seen it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 from pathlib import Path as File
 from typing import Any
 
@@ -14,6 +16,7 @@ from pktlab.frame import IN, OUT, Frame
 from pktlab.frames import annotate, pcapng
 from pktlab.frames.headers import VXLAN_PORTS
 from pktlab.frames.journey import Journey, follow
+from pktlab.frames.kinship import kin
 from pktlab.frames.path import path_of
 from pktlab.frames.words import words
 from pktlab.interface import Interface
@@ -33,7 +36,8 @@ class Recording:
         self._asked_at: list[int] = []
         self._finished: list[Journey] = []
         self._open: list[Journey] = []
-        self._stretch = 0
+        self._cuts = [0]  # how many frames there were at each
+        self._finished_to = 0  # all before this frame is in _finished; up to _followed in _open
         self._followed = 0
 
     def extend(self, sightings: Sequence[Sighting], resolve: Resolve) -> None:
@@ -52,20 +56,27 @@ class Recording:
 
     def cut(self) -> int:
         """End the stretch; return how many frames there are."""
-        self._follow()
-        self._finished += self._open
-        self._open = []
-        self._stretch = self._followed = len(self.frames)
-        return self._stretch
+        if self._cuts[-1] != len(self.frames):
+            self._cuts.append(len(self.frames))
+        return len(self.frames)
+
+    def _stretches(self) -> Iterator[tuple[int, int]]:
+        yield from ((start, end) for start, end in pairwise([*self._cuts, len(self.frames)]) if start != end)
 
     def _follow(self) -> None:
         if self._followed == len(self.frames):
             return
-        self._open = follow(self.frames[self._stretch :], vxlan_ports=self.vxlan_ports)
-        for journey in self._open:
-            journey.number += len(self._finished)
-            for frame in journey.frames:
-                frame.packet = journey.number
+        for start, end in self._stretches():
+            if end <= self._finished_to:
+                continue
+            self._open = follow(self.frames[start:end], vxlan_ports=self.vxlan_ports)
+            for journey in self._open:
+                journey.number += len(self._finished)
+                for frame in journey.frames:
+                    frame.packet = journey.number
+            if end <= self._cuts[-1]:
+                self._finished += self._open
+                self._finished_to, self._open = end, []
         self._followed = len(self.frames)
 
     @property
@@ -73,6 +84,25 @@ class Recording:
         """Every packet so far, in the order of first sighting."""
         self._follow()
         return self._finished + self._open
+
+    def journeys_of(self, frames: Sequence[Frame]) -> list[Journey]:
+        """Return the packets that these frames, in order, are sightings of, without following all the others.
+
+        They have no number as yet.
+        """
+        out = []
+        for start, end in self._stretches():
+            first, last = (bisect_right(frames, edge, key=lambda frame: frame.number) for edge in (start, end))
+            wanted = frames[first:last]
+            if wanted:
+                alike = kin(islice(self.frames, start, end), wanted, vxlan_ports=self.vxlan_ports)
+                numbers = {frame.number for frame in wanted}
+                packets = [frame.packet for frame in alike]
+                journeys = follow(alike, vxlan_ports=self.vxlan_ports)
+                for frame, packet in zip(alike, packets, strict=True):
+                    frame.packet = packet
+                out += [each for each in journeys if not numbers.isdisjoint(frame.number for frame in each.frames)]
+        return out
 
     def observe(self, question: str, answer: Any, text: str) -> None:
         """Record a question that the act asked and the answer that it got."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from pktlab.errors import PatternError
@@ -39,12 +40,12 @@ class Seen:
         if self._stop is None:
             self._settle()
         stop = len(self._recording.frames) if self._stop is None else self._stop
-        found = []
-        for journey in self._recording.journeys:
-            inside = [frame for frame in journey.frames if self._start < frame.number <= stop]
-            matching = [frame for frame in inside if compiled.matches(frame)]
-            if matching:
-                found.append((journey, matching))
+        matching = compiled.among(islice(self._recording.frames, self._start, stop))
+        numbers = {frame.number for frame in matching}
+        found = [
+            (journey, [frame for frame in journey.frames if frame.number in numbers])
+            for journey in self._recording.journeys_of(matching)
+        ]
         return compiled, found
 
     def path(self, pattern: Any) -> Path:
