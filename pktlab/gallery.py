@@ -31,8 +31,10 @@ def page(folder: Path) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write the page into the folder. Raises OSError."""
-    (folder / NAME).write_text(page(folder), encoding="utf-8")
+    """Write the page into the folder, unless a page of somebody else's has its name. Raises OSError."""
+    file = folder / NAME
+    if not file.exists() or file.read_text(encoding="utf-8", errors="replace").startswith(_HEAD.splitlines()[0] + "\n"):
+        file.write_text(page(folder), encoding="utf-8")
 
 
 def _rows(lab: Path) -> Iterator[str]:

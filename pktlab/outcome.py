@@ -40,6 +40,7 @@ class Run:
         self._file: File | None = None
         self._wanted = bool(item.config.getoption("pktlab_captures"))
         self._inconclusive = ""
+        self._finished = False
 
     @property
     def file(self) -> File:
@@ -62,12 +63,18 @@ class Run:
 
         Lost frames make it inconclusive whatever else came out: a failure may be due to a frame that was not seen.
         """
-        assert self.network is not None
         failure: BaseException | None = None
         try:
             yield
         except (Exception, pytest.fail.Exception) as error:
             failure = error
+        failure = self._finish(failure)
+        if failure is not None:
+            raise failure
+
+    def _finish(self, failure: BaseException | None) -> BaseException | None:
+        assert self.network is not None
+        self._finished = True
         skipped = isinstance(failure, pytest.skip.Exception | MachineError)
         try:
             self.network.finish()
@@ -82,8 +89,20 @@ class Run:
             self._conclude(keep=self._wanted or (failure is not None and not skipped))
         except PktlabError as error:
             failure = failure or error
-        if failure is not None:
-            raise failure
+        return failure
+
+    def close(self) -> None:
+        """Before the network goes: conclude if the test was no plain function, and look for losses once more."""
+        assert self.network is not None
+        if not self._finished:
+            failure = self._finish(None)
+            if failure is not None:
+                raise failure
+        try:
+            self.network.check_losses()
+        except Inconclusive as error:
+            self._inconclusive = error.message
+            self.record.capture.dropped = sum(self.network.losses().values())
 
     def _conclude(self, *, keep: bool) -> None:
         network = self.network
@@ -109,22 +128,38 @@ class Run:
             )
             self.record.capture.file = str(self.file)
 
-    def finish(self, reports: Sequence[pytest.TestReport], seconds: float) -> None:
-        """Complete the record by the outcome of all phases, and hand it to the report that decides."""
+    def finish(self, phases: Sequence[pytest.TestReport], every: Sequence[pytest.TestReport], seconds: float) -> None:
+        """Complete the record by the outcome of all phases, and hand it to the report that decides.
+
+        `every` has the reports of subtests too: one that failed fails the act.
+        """
         record = self.record
         record.seconds = seconds
-        decisive = next((r for r in reports if r.failed), None) or next((r for r in reports if r.skipped), None)
+        call = next((report for report in phases if report.when == "call"), phases[-1])
+        if self._inconclusive and not call.failed:
+            # Passed, skipped or expected to fail: with frames lost, none of that is known.
+            call.outcome, call.longrepr = "failed", self._inconclusive
+            vars(call).pop("wasxfail", None)
+        failed_subtest = next((report for report in every if report.failed and report not in phases), None)
+        if failed_subtest is not None and call.passed:
+            call.outcome, call.longrepr = "failed", f"a subtest failed: {_reason(failed_subtest)}"
+        decisive = next((r for r in phases if r.failed), None) or next((r for r in phases if r.skipped), None)
         if decisive is None:
-            record.status = "passed"
-            decisive = next((r for r in reports if r.when == "call"), reports[-1])
+            record.status, decisive = "passed", call
         elif decisive.failed:
             record.status = "inconclusive" if self._inconclusive else "failed"
             record.reason = self._inconclusive or _reason(decisive)
         else:
             record.status = "skipped"
-            record.reason = decisive.longrepr[2] if isinstance(decisive.longrepr, tuple) else str(decisive.longrepr)
-            record.reason = record.reason.removeprefix("Skipped: ")
+            record.reason = _why_skipped(decisive)
         decisive.user_properties.append((PROPERTY, record.as_json()))
+
+
+def _why_skipped(report: pytest.TestReport) -> str:
+    if expected := getattr(report, "wasxfail", None):
+        return f"expected to fail: {str(expected).removeprefix('reason: ')}"
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
 
 
 def _reason(report: pytest.TestReport) -> str:

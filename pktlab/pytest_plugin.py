@@ -7,6 +7,7 @@ reports come back through a pipe. All other tests of a project run where they al
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import time
@@ -76,11 +77,10 @@ def pytest_pycollect_makemodule(module_path: File, parent: pytest.Collector) -> 
             import pktlab.frames.scapy_config  # noqa: F401
 
 
-def _declared(request: pytest.FixtureRequest) -> Any:
-    try:
-        return request.getfixturevalue("topology")
-    except pytest.FixtureLookupError:
-        found = getattr(request.module, "topology", None)
+@pytest.fixture
+def topology(request: pytest.FixtureRequest) -> Any:
+    """The module's own `topology`; a fixture of that name in a project, parametrized or not, stands in its place."""
+    found = getattr(request.module, "topology", None)
     if found is None:
         raise LabError(
             f"{request.path.name} declares no topology", remedy="write `topology = Topology()` at the top of the file"
@@ -89,12 +89,11 @@ def _declared(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def net(request: pytest.FixtureRequest) -> Iterator[Network]:
-    """The module's `topology` (or the fixture of that name), up and fresh for this test, in a sandbox of its own."""
+def net(request: pytest.FixtureRequest, topology: Any) -> Iterator[Network]:
+    """The `topology`, up and fresh for this test, in a sandbox of its own."""
     from pktlab.network import Network
     from pktlab.topology import Topology
 
-    topology = _declared(request)
     if not isinstance(topology, Topology):
         raise LabError(f"topology is {topology!r}", remedy="it must be a pktlab.Topology")
     run = request.node.stash.get(RUN, None)
@@ -105,6 +104,8 @@ def net(request: pytest.FixtureRequest) -> Iterator[Network]:
     with run.skips(), Network(reduced) as network:
         run.network = network
         yield network
+        # For tests that are no plain functions (unittest), and for what fixtures sent after the test.
+        run.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -135,8 +136,28 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in _in_sandbox(item):
         item.ihook.pytest_runtest_logreport(report=report)
+    # What tests before this one had set up here, and the next one does not need.
+    state = item.session._setupstate
+    ended = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown")
+    if ended.excinfo is not None:
+        item.ihook.pytest_runtest_logreport(report=pytest.TestReport.from_item_and_call(item, ended))
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+class _Reports:
+    """Hears, in the child, what would go to the terminal or to xdist's controller: that is the parent's to tell."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self.all: list[pytest.TestReport] = []
+        caller = item.config.hook.pytest_runtest_logreport
+        for other in caller.get_hookimpls():
+            caller._remove_plugin(other.plugin)
+        item.config.pluginmanager.register(self)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep a report, of a phase or of a subtest."""
+        self.all.append(report)
 
 
 class _Kept:
@@ -158,9 +179,10 @@ def _in_sandbox(item: pytest.Item) -> list[pytest.TestReport]:
         # Only in this process: the explanation of a failed path must not be cut short.
         item.config.option.verbose = max(2, item.config.option.verbose)
         kept: Any = _Kept(list(item.session._setupstate.stack))
-        reports = runtestprotocol(item, log=False, nextitem=kept)
-        run.finish(reports, time.monotonic() - began)
-        send([hook.pytest_report_to_serializable(config=item.config, report=report) for report in reports])
+        reports = _Reports(item)
+        phases = runtestprotocol(item, log=True, nextitem=kept)
+        run.finish(phases, reports.all, time.monotonic() - began)
+        send([hook.pytest_report_to_serializable(config=item.config, report=report) for report in reports.all])
 
     deadline: float | None = item.config.getoption("pktlab_deadline")
     if item.config.getoption("usepdb", False) or item.config.getoption("trace", False):
@@ -196,12 +218,16 @@ def _lost(item: pytest.Item, text: str, seconds: float) -> pytest.TestReport:
 
 def _capture_file(item: pytest.Item) -> Callable[[], File]:
     """Return what names the pcapng of an act: below the folder asked for, or pytest's temporary one."""
-    act = re.sub(r"[^A-Za-z0-9_.=-]+", "_", item.name.removeprefix("test_")).strip("_")
+    name = item.nodeid.partition("::")[2]
+    plain = ".".join(re.findall(r"[A-Za-z0-9_=-]+", re.sub(r"(^|::)test_", r"\1", name)))
+    if re.search(r"[^A-Za-z0-9_=:\[\]-]", name):
+        # What cannot stand in a file name, or would mean something there, was left out: two acts may differ by it.
+        plain += "." + hashlib.sha256(name.encode(errors="replace")).hexdigest()[:8]
     folder = item.config.getoption("pktlab_captures")
     if folder:
-        return lambda: File(folder, item.path.stem, f"{act}.pcapng")
+        return lambda: File(folder, item.path.stem, f"{plain[-200:]}.pcapng")
 
-    return lambda: _temporary(item).mktemp("pktlab") / f"{item.path.stem}.{act}.pcapng"
+    return lambda: _temporary(item).mktemp("pktlab") / f"{item.path.stem}.{plain[-200:]}.pcapng"
 
 
 def _temporary(item: pytest.Item) -> pytest.TempPathFactory:

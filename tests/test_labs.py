@@ -96,9 +96,9 @@ def test_without_its_cause_an_act_fails(lab: LabFile, tmp_path: Path) -> None:
     for setting, names in by_setting.items():
         report = tmp_path / "report.xml"
         words = [f"{lab.path}::{name}" for name in names]
+        options = ["-p", "no:cacheprovider", "-q", f"--junitxml={report}", f"--pktlab-without={setting}"]
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={report}"]
-            + [f"--pktlab-without={setting}", *words],
+            [sys.executable, "-m", "pytest", *options, *words],
             capture_output=True,
             text=True,
             timeout=120,

@@ -321,7 +321,7 @@ def test_every_failed_act_keeps_its_capture(pytester: pytest.Pytester) -> None:
         check=False,
     )
     found = [file.name for file in (pytester.path / "temporary").rglob("*.pcapng")]
-    assert sorted(found) == [f"test_it.act_{n}.pcapng" for n in range(5)]
+    assert sorted(found) == [f"test_it.act.{n}.pcapng" for n in range(5)]
 
 
 def test_the_first_failure_ends_the_run(pytester: pytest.Pytester) -> None:
@@ -372,10 +372,29 @@ def test_odd(net, odd):
     written = sorted(str(file.relative_to(pytester.path)) for file in (pytester.path / "here").rglob("*"))
     assert written == [
         "here/test_it",
-        "here/test_it/odd_a_b_.._c.pcapng",
-        "here/test_it/ping_1.pcapng",
-        "here/test_it/ping_64.pcapng",
+        "here/test_it/odd.a.b.c.3ef0cab8.pcapng",
+        "here/test_it/ping.1.pcapng",
+        "here/test_it/ping.64.pcapng",
     ]
+
+
+def test_no_two_captures_share_a_name(pytester: pytest.Pytester) -> None:
+    text = """
+class TestA:
+    def test_x(self, net): pass
+
+class TestB:
+    def test_x(self, net): pass
+
+def test_x(net): pass
+
+@pytest.mark.parametrize("text", ["x_y", "x/y", "x y"])
+def test_p(net, text): pass
+
+def test_p_x_y(net): pass
+"""
+    run(pytester, "--pktlab-captures", "here", test_it=TOPOLOGY + text).assert_outcomes(passed=7)
+    assert len(list((pytester.path / "here").rglob("*.pcapng"))) == 7
 
 
 def test_captures_that_cannot_be_written(pytester: pytest.Pytester) -> None:
@@ -476,3 +495,119 @@ def test_a_network_without_the_plugin() -> None:
     """The live layer needs no pytest: so is it used by the command line, and by whoever likes."""
     with Network(pair()) as net:
         assert net.bring_up > 0
+
+
+# Among a project's other tests
+
+
+def test_fixtures_of_other_modules_and_classes_are_torn_down(pytester: pytest.Pytester) -> None:
+    first = """
+@pytest.fixture(scope="module", autouse=True)
+def module():
+    yield
+    print("module is down")
+
+class TestOne:
+    def test_plain(self): pass
+    def test_net(self, net): pass
+
+class TestTwo:
+    def test_plain(self): pass
+    def test_net(self, net): pass
+"""
+    done = run(pytester, "-s", test_a=TOPOLOGY + first, test_b="def test_b(): pass")
+    done.assert_outcomes(passed=5)
+    assert done.stdout.str().count("module is down") == 1
+
+
+def test_a_fault_in_such_a_teardown_is_told(pytester: pytest.Pytester) -> None:
+    text = """
+@pytest.fixture(scope="module", autouse=True)
+def module():
+    yield
+    raise OSError("the database would not stop")
+
+def test_plain(): pass
+def test_net(net): pass
+"""
+    done = run(pytester, test_a=TOPOLOGY + text)
+    done.assert_outcomes(passed=2, errors=1)
+    done.stdout.fnmatch_lines(["*the database would not stop*"])
+
+
+def test_a_parametrized_topology(pytester: pytest.Pytester) -> None:
+    text = """
+@pytest.fixture(params=[1, 3])
+def topology(request):
+    made = Topology()
+    switch = made.namespace("switch")
+    for i in range(request.param):
+        switch.veth(f"v{i}", f"w{i}")
+    return made
+
+def test_count(net, topology):
+    assert len(net.links(topology.namespaces["switch"])) in (3, 7)
+"""
+    run(
+        pytester, test_a=TOPOLOGY.replace("topology =", "other =").replace("topology.", "other.") + text
+    ).assert_outcomes(passed=2)
+
+
+def test_a_failed_subtest_fails_the_act(pytester: pytest.Pytester) -> None:
+    text = """
+def test_sub(net, subtests):
+    with subtests.test("one"):
+        assert net.links(a) == []
+    with subtests.test("two"):
+        pass
+"""
+    done = run(pytester, test_a=TOPOLOGY + text)
+    assert done.ret == pytest.ExitCode.TESTS_FAILED
+    done.stdout.fnmatch_lines(["SUBFAILED?one?*", "FAILED*::test_sub*"])
+
+
+# Frames lost anywhere in a test: the capture is held up, and its queue overflows.
+LOSS = """
+import unittest
+from pktlab.kernel import inject
+
+def flood(net):
+    with net._testbed.recorder._lock:
+        frame = bytes.fromhex(two.mac.replace(":", "")) + bytes(1400)
+        inject.send(net._testbed.namespaces["a"], "eth0", [frame], count=60000)
+
+class TestCase(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def network(self, net):
+        self.net = net
+
+    def test_flood(self):
+        flood(self.net)
+
+@pytest.fixture
+def late(net):
+    yield
+    flood(net)
+
+def test_teardown(late): pass
+
+def test_skip(net):
+    flood(net)
+    pytest.skip("no matter")
+
+@pytest.mark.xfail
+def test_xfail(net):
+    flood(net)
+    assert 0
+"""
+
+
+def test_frames_lost_anywhere_make_it_inconclusive(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(RECORDS)
+    done = run(pytester, test_a=TOPOLOGY + LOSS)
+    assert "passed" not in done.parseoutcomes()
+    assert "skipped" not in done.parseoutcomes()
+    every = ("test_flood", "test_teardown", "test_skip", "test_xfail")
+    assert {name: record["status"] for name, record in records(pytester).items()} == dict.fromkeys(
+        every, "inconclusive"
+    )

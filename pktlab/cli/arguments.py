@@ -28,6 +28,8 @@ def captures_folder(path: Path) -> Path:
 
     Raises PktlabError if it cannot: a run whose captures are lost would have to be done again.
     """
+    if not path.name and path == Path():
+        raise PktlabError("--captures names no folder", remedy="name one: --captures DIR")
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path) as probe:

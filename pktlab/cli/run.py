@@ -14,7 +14,7 @@ import typer
 from pktlab import gallery, labfile
 from pktlab.cli.arguments import captures_folder, complete_lab, json_file
 from pktlab.cli.screen import Progress, Screen, write_json
-from pktlab.cli.status import INTERRUPTED, WRONG_USE, worst
+from pktlab.cli.status import FAILED, INTERRUPTED, WRONG_USE, worst
 from pktlab.errors import PktlabError
 from pktlab.transcript import Span
 
@@ -60,6 +60,9 @@ def run(
     if outcome.interrupted:
         print("pktlab: interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
+    if outcome.unrun:
+        print(f"pktlab: the run was ended by an act, {outcome.unrun} acts before its end", file=sys.stderr)  # noqa: T201
+        return FAILED
     return conclude(outcome.labs, keyword)
 
 
@@ -126,10 +129,16 @@ def _write(outcome: Outcome, file: Path | None) -> None:
         with contextlib.suppress(BrokenPipeError) if outcome.pipe_closed else contextlib.nullcontext():
             write_json(as_json(outcome.labs))
         return
+    # What was there before is only replaced by something whole; a device or a pipe is written to as it is.
+    partial = file.with_name(f".{file.name}.partial") if file.is_file() or not file.exists() else file
     try:
-        with file.open("w", encoding="utf-8") as stream:
+        with partial.open("w", encoding="utf-8") as stream:
             write_json(as_json(outcome.labs), stream)
+        if partial != file:
+            partial.replace(file)
     except OSError as error:
+        if partial != file:
+            partial.unlink(missing_ok=True)
         raise PktlabError(f"cannot write {file}: {error.strerror}", remedy="name another file") from None
 
 

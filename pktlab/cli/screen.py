@@ -69,10 +69,10 @@ class Screen:
 
 
 def write_json(data: dict[str, Any], file: IO[str] | None = None) -> None:
-    """Write JSON for people and programs: indented, names as they are."""
+    """Write JSON for people and programs: indented, in ASCII, since a file's name need not be text at all."""
     file = file or sys.stdout
     try:
-        json.dump(data, file, indent=2, ensure_ascii=False)
+        json.dump(data, file, indent=2)
         file.write("\n")
         file.flush()
     except BrokenPipeError:

@@ -29,11 +29,13 @@ _PHASES = ("setup", "call", "teardown")
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run came to: a result for each lab that has any, and whether Ctrl-C or a closed pipe ended it."""
+    """What a run came to: a result for each lab that has any, whether Ctrl-C or a closed
+    pipe ended it, and how many acts were not run."""
 
     labs: list[LabResult]
     interrupted: bool = False
     pipe_closed: bool = False
+    unrun: int = 0
 
 
 def run(
@@ -75,7 +77,8 @@ def run(
     if listener.internal_error:
         text = listener.internal_error if verbose else listener.internal_error.strip().splitlines()[-1]
         raise PktlabError(f"pytest broke down: {text}", remedy="" if verbose else "--verbose shows all of it")
-    return Outcome(listener.results(), listener.interrupted, listener.pipe_closed)
+    unrun = len(set(listener.order) - set(listener.done))
+    return Outcome(listener.results(), listener.interrupted, listener.pipe_closed, unrun)
 
 
 def _arguments(labs: Sequence[LabFile], captures: Path, keyword: str, jobs: int) -> list[str]:

@@ -34,11 +34,15 @@ class Completed:
 
 
 def _resolved(argv: Sequence[str]) -> list[str]:
-    words = [str(word) for word in argv]
+    words = [str(word) for word in argv] if not isinstance(argv, str) else []
     if not words or isinstance(argv, str):
         raise LabError(f"{argv!r} is not a command", remedy='give a list of words, as in ["ip", "route"]')
+    if any("\0" in word for word in words):
+        raise LabError(f"{argv!r} has a NUL byte in a word", remedy="no program can be given one (execve(2))")
     if "/" not in words[0]:
         return [program(words[0]), *words[1:]]
+    if os.path.isdir(words[0]):
+        raise LabError(f"{words[0]} is a directory", remedy="name a program in it")
     if not os.access(words[0], os.X_OK):
         raise MachineError(f"{words[0]} is not there or cannot be executed", remedy="install it, or correct the path")
     return words
@@ -72,12 +76,13 @@ def run(namespace: Netns, argv: Sequence[str], *, input: str | bytes | None = No
     return Completed(tuple(words), child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-def load_ruleset(namespace: Netns, ruleset: str) -> None:
-    """Load a ruleset with nft. Raises LabError with nft's own words if it refuses it."""
+def load_ruleset(namespace: Netns, ruleset: str, *, where: str = "") -> None:
+    """Load a ruleset with nft. Raises LabError with `where` it is declared and nft's own words if it refuses it."""
     done = run(namespace, ["nft", "-f", "-"], input=ruleset)
     if not done:
         text = done.stderr.strip().replace("/dev/stdin", f"nft in {namespace.name}")
-        raise LabError(f"nft refused the ruleset:\n{text}", remedy="see nft(8) for the language")
+        place = f"{where}: " if where else ""
+        raise LabError(f"{place}nft refused the ruleset:\n{text}", remedy="see nft(8) for the language")
 
 
 class Process:
@@ -155,6 +160,8 @@ class Process:
         status = self._child.wait(timeout=5)
         # Nor must its last words be read by now; what it started may keep the pipe open for good.
         self._reader.join(timeout=0.5)
+        if isinstance(ready, str) and re.search(ready, self.output):
+            return
         raise LabError(
             f"{' '.join(self.argv)} in {self.namespace.name} ended at once, with exit status {status}\n{self._tail()}",
             remedy="run it by hand in the same way; its last output is above",
