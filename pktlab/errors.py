@@ -57,16 +57,21 @@ class SandboxError(MachineError):
 
 
 class KernelError(PktlabError):
-    """The kernel refused: `what` was asked, `errno` it answered, `detail` in its own words (extended ACK)."""
+    """The kernel refused: `what` was asked, `errno` it answered, `detail` in its own words (extended ACK).
 
-    def __init__(self, what: str, errno: int, detail: str = "", *, remedy: str = "") -> None:
-        text = f"{what}: {os.strerror(errno)}"
+    `where` is the file and line of the declaration that asked, if one did.
+    """
+
+    def __init__(self, what: str, errno: int, detail: str = "", *, remedy: str = "", where: str = "") -> None:
+        text = f"{where}: " if where else ""
+        text += f"{what}: {os.strerror(errno)}"
         if detail:
             text += f" (kernel: {detail})"
         super().__init__(text, remedy=remedy)
         self.what = what
         self.errno = errno
         self.detail = detail
+        self.where = where
 
 
 class DeadlineExceeded(PktlabError):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pktlab.errors import TopologyError
 from pktlab.interface import Interface
 from pktlab.topology import Device, Topology
-from pktlab.topology.settings import Address, Link, Netns, Port, Setting, Sysctl, Up
+from pktlab.topology.settings import Address, Link, Macvlan, Netns, Port, Setting, Sysctl, Up
 
 # Stands in front of every wrong line below: five lines, of which the last is empty.
 DECLARED = """\
@@ -122,6 +122,68 @@ REFUSED = [
     ('host.sysctl("net.ipv4.ip_forward", None)', "None is not a value", "number"),
     ('host.sysctl("net.ipv4.ip_forward", 2**33)', "is out of range", "whole number"),
     ('host.nft(" ")', "empty nft ruleset", "table ip nat"),
+    ('Topology(arp_timeout="x")', "arp_timeout 'x' is out of range", "0.001 to 60"),
+    ('veth1.neighbour("fd00::1", "02:00:00:00:00:01")', "IPv6 is off in this topology", "ipv6=True"),
+    ('host.route("fd00::/64", dev=veth1)', "IPv6 is off in this topology", "ipv6=True"),
+    ('host.route("default", via="fd00::1")', "IPv6 is off in this topology", "ipv6=True"),
+    ('host.rule(table=9, src="fd00::/64")', "IPv6 is off in this topology", "ipv6=True"),
+    ('host.vxlan("vx", id=1, remote="fd00::1")', "IPv6 is off in this topology", "ipv6=True"),
+    ('host.vxlan("vx", id=1).fdb("02:00:00:00:00:09", dst="fd00::1")', "IPv6 is off in this topology", "ipv6=True"),
+    (
+        'Topology(ipv6=True).namespace("n").rule(table=9, src="fd00::/64", dst="10.0.0.0/8")',
+        "mixes IPv4 and IPv6",
+        "one family",
+    ),
+    (
+        'Topology(ipv6=True).namespace("n").vxlan("v", id=1, local="10.0.0.1", remote="fd00::1")',
+        "mixes IPv4 and IPv6",
+        "one family",
+    ),
+    (
+        'Topology(ipv6=True).namespace("n").vxlan("v", id=1).fdb("02:00:00:00:00:09", dst="fd00::1")',
+        "is not IPv4",
+        "one family",
+    ),
+    ('host.vxlan("vx", id=1, local="239.0.0.1")', "local address of vxlan host/vx is multicast", "this namespace"),
+    ('host.vxlan("vx", id=1, remote="239.0.0.1")', "multicast remote and no dev", "dev="),
+    (
+        'host.vxlan("vx", id=1), host.vxlan("vy", id=1, local="10.0.0.1")',
+        "VNI 1 on port 4789 is already host/vx",
+        "id=",
+    ),
+    ('host.route("10.1.0.0/16", via="10.0.0.1", onlink=True)', "is onlink, but on no interface", "dev="),
+    ('host.route("10.1.0.0/16", type="blackhole", dev=veth1)', "type blackhole leads nowhere", "leave via and dev out"),
+    (
+        'host.route("10.1.0.0/16", type="unreachable", dev=veth1)',
+        "type unreachable leads nowhere",
+        "leave via and dev out",
+    ),
+    ('host.route("10.1.0.0/16", type="prohibit", dev=veth1)', "type prohibit leads nowhere", "leave via and dev out"),
+    ('host.route("10.1.0.0/16", type="throw", dev=veth1)', "type throw leads nowhere", "leave via and dev out"),
+    (
+        'host.route("10.1.0.0/16", dev=veth1), host.route("10.1.0.0/16", via="10.0.0.1", metric=0)',
+        "same table and metric",
+        "metric=",
+    ),
+    (
+        'host.route("default", dev=veth1), host.route("0.0.0.0/0", via="10.0.0.1", table=254)',
+        "same table and metric",
+        "metric=",
+    ),
+    (
+        'veth1.neighbour("10.0.0.1", "02:00:00:00:00:01").neighbour("10.0.0.1", "02:00:00:00:00:02")',
+        "is already at 02:00:00:00:00:01",
+        "net.add_neighbour()",
+    ),
+    ('veth0.fdb("00:00:00:00:00:00")', "for the zero MAC", "behind the port"),
+    ('host.macvlan("mv", link=host.lo)', "host/lo is a loopback and carries no macvlan", "veth"),
+    ('host.macvlan("mv", link=veth0)', "host/veth0 is a port of br0 (line 5)", "to the bridge"),
+    ('host.macvlan("mv", link=veth1), host.port(veth1, br0)', "host/veth1 carries the macvlan mv", "to the bridge"),
+    ('host.veth("a", "b", mac="02:00:00:00:00:99", peer_mac="02:00:00:00:00:99")', "have the same MAC", "its own"),
+    ('veth1.address("0.0.0.0/0")', "0.0.0.0 is no address that an interface can have", "unicast"),
+    ('veth1.address("224.0.0.1/24")', "224.0.0.1 is no address", "unicast"),
+    ('veth1.sysctl("net.ipv4.conf.{}.rp_filter", "banana")', "'banana' is not a value", "number"),
+    ('host.sysctl("net.ipv4.ip_forward", "yes")', "'yes' is not a value", "number"),
 ]
 
 
@@ -197,6 +259,46 @@ def test_declared_while_the_network_is_up(line: str) -> None:
     assert error.line == FIRST + 2
     assert "declared while the network is up: " in error.message
     assert "through net" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('veth1.fdb("02:00:00:00:00:09")', "FDB entry on host/veth1, which is no port"),
+        ('host.macvlan("mv", link=veth1, mac=veth1.mac)', "host/mv has the MAC of its link veth1"),
+    ],
+)
+def test_refused_when_all_is_declared(line: str, message: str) -> None:
+    error = line_of_lab(DECLARED + line, "topology.freeze()")
+    assert (error.file, error.line) == ("/labs/wrong.py", FIRST)
+    assert message in error.message
+    assert error.remedy
+
+
+def test_not_refused_when_all_is_declared() -> None:
+    """A port may become one after its FDB entry was declared; a macvlan that stays down has no conflict."""
+    host = Topology().namespace("host")
+    one, two = host.veth("one", "two")
+    one.fdb("02:00:00:00:00:09")
+    host.bridge("br0", ports=[one])
+    host.macvlan("mv", link=two, mac=two.mac).down()
+    host.topology.freeze()
+
+
+def test_routes_and_tunnels_that_differ() -> None:
+    topology = Topology(ipv6=True)
+    host = topology.namespace("host")
+    one, _two = host.veth("one", "two")
+    for words in ({}, {"metric": 5}, {"table": 9}, {"type": "local"}):
+        host.route("10.1.0.0/16", dev=one, **words)
+    host.route("default", dev=one)
+    host.route("default", via="fd00::1")
+    host.vxlan("v4", id=1)
+    host.vxlan("v6", id=1, remote="fd00::1")
+    host.vxlan("other", id=1, dstport=8472)
+    host.sysctl("net.ipv4.ip_local_port_range", "1024 2048")
+    host.sysctl("net.ipv4.conf.all.rp_filter", "0x1")
+    topology.freeze()
 
 
 def test_removal_of_what_nothing_declares() -> None:
@@ -282,13 +384,15 @@ def build(spaces: Sequence[str], steps: Sequence[tuple[str, int, int]]) -> Topol
             host.tap(name)
         elif kind == "bridge":
             taken = {s.device for s in topology.settings if isinstance(s, Port)}
+            taken |= {s.link for s in topology.settings if isinstance(s, Macvlan)}
             host.bridge(name, ports=[d for d in mine if d.kind != "bridge" and d not in taken][: two % 4])
         elif kind == "vxlan":
             host.vxlan(name, id=number, dev=device)
         elif device is None:
             continue
         elif kind == "macvlan":
-            host.macvlan(name, link=device)
+            if device not in {s.device for s in topology.settings if isinstance(s, Port)}:
+                host.macvlan(name, link=device)
         elif kind == "address":
             device.address(f"10.{number}.0.1/24")
         elif kind == "route":

@@ -34,10 +34,14 @@ _CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An encoded message, and as text what it asks for; `data` begins with its nlmsghdr."""
+    """An encoded message, and as text what it asks for; `data` begins with its nlmsghdr.
+
+    `where` is the place in a lab file that asks for it, if there is one.
+    """
 
     what: object
     data: bytes
+    where: object = ""
 
 
 class Netlink:
@@ -86,7 +90,8 @@ class Netlink:
                     continue
                 code = struct.unpack_from("=i", body)[0]
                 if code and failed is None:
-                    failed = KernelError(str(request_or_none.what), -code, _message(body))
+                    refused = request_or_none
+                    failed = KernelError(str(refused.what), -code, _message(body), where=str(refused.where))
         if failed is not None:
             raise failed
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pktlab.errors import KernelError
@@ -62,11 +62,13 @@ class Netns:
         with self.entered():
             return socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
 
-    def sysctl(self, values: dict[str, str], *, missing_ok: bool = False) -> None:
+    def sysctl(
+        self, values: dict[str, str], *, missing_ok: bool = False, places: Mapping[str, object] | None = None
+    ) -> None:
         """Write sysctls, by their paths below /proc/sys, in the order given.
 
         Raises KernelError, with the remedy where the kernel was built without the setting; with `missing_ok`
-        such settings are passed over.
+        such settings are passed over. `places` are where in a lab file they are declared.
         """
         with self.entered():
             for key, value in values.items():
@@ -78,9 +80,12 @@ class Netns:
                             f"sysctl {key}={value} in {self.name}",
                             error.errno or 0,
                             remedy="this kernel has no such setting, or its module is not loaded",
+                            where=str((places or {}).get(key, "")),
                         ) from None
                 except OSError as error:
-                    raise KernelError(f"sysctl {key}={value} in {self.name}", error.errno or 0) from None
+                    place = str((places or {}).get(key, ""))
+                    what = f"sysctl {key}={value} in {self.name}"
+                    raise KernelError(what, error.errno or 0, where=place) from None
 
     def read_sysctl(self, key: str) -> str:
         """Read a sysctl by its path below /proc/sys, without the newline."""

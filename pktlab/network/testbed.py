@@ -113,7 +113,7 @@ class Testbed:
                 with self.namespaces[setting.netns].entered():
                     self.taps[setting.device] = tun.Tap(setting.device.name, setting.device.index, setting.mac)
                 continue
-            request = build.add_link(setting, descriptors)
+            request = _placed(build.add_link(setting, descriptors), setting)
             if setting.devices:
                 later.append((setting.netns, request))
             else:
@@ -126,9 +126,11 @@ class Testbed:
     def _configure(self) -> None:
         every = self.topology.settings
         written: dict[str, dict[str, str]] = {name: {} for name in self.namespaces}
+        places: dict[str, dict[str, object]] = {name: {} for name in self.namespaces}
         for setting in every:
             if isinstance(setting, settings.Sysctl):
                 written[setting.netns][setting.key] = setting.value
+                places[setting.netns][setting.key] = setting.origin
         requests: dict[str, list[Request]] = {name: [] for name in self.namespaces}
         files: dict[str, dict[str, str]] = {name: {} for name in self.namespaces}
         for link in (s for s in every if isinstance(s, settings.Link)):
@@ -141,7 +143,7 @@ class Testbed:
         for name, namespace in self.namespaces.items():
             # ip_forward resets the other settings (inet_forward_change() in net/ipv4/devinet.c), so it goes first.
             forward = {key: value for key, value in written[name].items() if key == "net/ipv4/ip_forward"}
-            namespace.sysctl(forward | files[name] | written[name])
+            namespace.sysctl(forward | files[name] | written[name], places=places[name])
         # All of one kind before the next: a route needs its link up, and that in other namespaces too.
         phases: list[tuple[type[settings.Setting], ...]] = [
             (settings.Port,),
@@ -154,7 +156,7 @@ class Testbed:
         for kinds in phases:
             for setting in every:
                 if isinstance(setting, kinds) and (request := build.request(setting)):
-                    requests[setting.netns].append(request)
+                    requests[setting.netns].append(_placed(request, setting))
         for name, netlink in self.netlinks.items():
             netlink.batch(requests[name])
         delays = [s.forward_delay for s in every if isinstance(s, settings.Bridge) and s.stp]
@@ -167,7 +169,7 @@ class Testbed:
         )
         for setting in self._declared(settings.Nft):
             assert isinstance(setting, settings.Nft)
-            process.load_ruleset(self.namespaces[setting.netns], setting.ruleset)
+            process.load_ruleset(self.namespaces[setting.netns], setting.ruleset, where=str(setting.origin))
 
     def settle(self) -> None:
         """Return when no frame is on its way and no neighbour is being asked for.
@@ -240,6 +242,11 @@ class Testbed:
         for namespace in self.namespaces.values():
             namespace.close()
         self.fence.close()
+
+
+def _placed(request: Request, setting: settings.Setting) -> Request:
+    """Return a request that says where in the lab file it comes from."""
+    return Request(request.what, request.data, setting.origin)
 
 
 def _deviating(wanted: Mapping[str, str]) -> dict[str, str]:

@@ -78,6 +78,8 @@ def cidr(address: str) -> str:
         raise fault(
             f"{address!r} is not an address in CIDR form", 'write address and prefix length, as in "10.0.0.1/24"'
         ) from None
+    if parsed.ip.is_unspecified or parsed.ip.is_multicast:
+        raise fault(f"{parsed.ip} is no address that an interface can have", "give it a unicast address")
     return str(parsed)
 
 

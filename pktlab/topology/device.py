@@ -61,8 +61,7 @@ class Device(Interface):
         """Declare one or more addresses, each with its prefix length, as in ``10.0.0.1/24``."""
         for text in cidr:
             parsed = check.cidr(text)
-            if ":" in parsed and not self.namespace.topology.ipv6:
-                raise fault(f"IPv6 address {parsed}, but IPv6 is off in this topology", "write Topology(ipv6=True)")
+            self.namespace.topology.allow(parsed)
             self.namespace.declare(settings.Address(netns=self.netns, origin=origin(), device=self, address=parsed))
         return self
 
@@ -80,10 +79,10 @@ class Device(Interface):
 
     def neighbour(self, address: str, mac: str) -> Device:
         """Declare a permanent neighbour entry: `address` is at `mac` on this interface."""
+        target = check.ip(address)
+        self.namespace.topology.allow(target)
         self.namespace.declare(
-            settings.Neighbour(
-                netns=self.netns, origin=origin(), device=self, address=check.ip(address), mac=check.mac(mac)
-            )
+            settings.Neighbour(netns=self.netns, origin=origin(), device=self, address=target, mac=check.mac(mac))
         )
         return self
 
@@ -96,5 +95,8 @@ class Device(Interface):
         entry = settings.FdbEntry(
             netns=self.netns, origin=origin(), device=self, mac=check.mac(mac), dst=check.ip(dst) if dst else ""
         )
+        self.namespace.topology.allow(entry.dst)
+        if not dst and entry.mac == LOOPBACK_MAC:
+            raise fault(f"FDB entry of port {self} for the zero MAC", "give the MAC of a host behind the port")
         self.namespace.declare(entry)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,8 @@ class Namespace:
         """
         near = self._device(name, "veth", mac)
         far = self._in_topology(netns or self)._device(peer, "veth", peer_mac)
+        if near.mac == far.mac:
+            raise fault(f"{near} and {far} have the same MAC, {near.mac}", "give each end of a veth its own")
         pair = settings.Veth(
             netns=self.name,
             origin=origin(),
@@ -150,6 +153,14 @@ class Namespace:
         device = self._device(name, "vxlan", mac)
         if dev is not None:
             self._mine(dev)
+        ends = [check.ip(address) for address in (local, remote) if address]
+        self.topology.allow(*ends)
+        if len({":" in address for address in ends}) > 1:
+            raise fault(f"vxlan {device} mixes IPv4 and IPv6", "write local and remote in one family")
+        if local and ipaddress.ip_address(check.ip(local)).is_multicast:
+            raise fault(f"the local address of vxlan {device} is multicast", "give an address of this namespace")
+        if remote and dev is None and ipaddress.ip_address(check.ip(remote)).is_multicast:
+            raise fault(f"vxlan {device} has a multicast remote and no dev", "give dev= (the interface that joins it)")
         tunnel = settings.Vxlan(
             netns=self.name,
             origin=origin(),
@@ -179,6 +190,8 @@ class Namespace:
         self._mine(link)
         if mode not in MACVLAN_MODES:
             raise fault(f"macvlan mode {mode!r} is unknown", f"choose one of {', '.join(MACVLAN_MODES)}")
+        if link.kind == "loopback":
+            raise fault(f"{link} is a loopback and carries no macvlan", "link it to a veth, bridge, tap or vxlan")
         device = self._device(name, "macvlan", mac)
         made = settings.Macvlan(
             netns=self.name,
@@ -236,9 +249,14 @@ class Namespace:
             raise fault(f"{dev!r} is not an interface in namespace {self.name!r}", "pass an object such as veth0")
         if type in ("unicast", "local", "broadcast") and not via and dev is None:
             raise fault(f"route to {dst} leads nowhere", "give via= (a gateway) or dev= (an interface)")
+        if type in ("blackhole", "unreachable", "prohibit", "throw") and (via or dev is not None):
+            raise fault(f"a route of type {type} leads nowhere, yet this one has via or dev", "leave via and dev out")
+        if onlink and dev is None:
+            raise fault(f"route to {dst} is onlink, but on no interface", "give dev= (an interface)")
         dst, via, src = check.prefix(dst), check.ip(via) if via else "", check.ip(src) if src else ""
         if len({":" in text for text in (dst, via, src) if text not in ("", "default")}) > 1:
             raise fault(f"route to {dst} mixes IPv4 and IPv6", "write all its addresses in one family")
+        self.topology.allow(dst, via, src)
         return settings.Route(
             netns=self.name,
             origin=origin(),
@@ -279,6 +297,9 @@ class Namespace:
             fwmark=None if fwmark is None else check.number("fwmark", fwmark, 0, 2**32 - 1),
             priority=None if priority is None else check.number("priority", priority, 0, 2**32 - 1),
         )
+        self.topology.allow(rule.src, rule.dst)
+        if len({":" in text for text in (rule.src, rule.dst) if text not in ("", "default")}) > 1:
+            raise fault("a rule that mixes IPv4 and IPv6", "write src and dst in one family")
         self.declare(rule)
 
     def sysctl(self, name: str, value: int | str) -> None:

@@ -19,6 +19,9 @@ class Origin(NamedTuple):
     file: str
     line: int
 
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
 
 def origin() -> Origin:
     """Return the innermost place on the call stack that lies outside pktlab itself."""

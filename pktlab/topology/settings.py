@@ -112,6 +112,11 @@ class Vxlan(Link):
     learning: bool = True
 
     @property
+    def family(self) -> int:
+        """4 or 6: that of the outer header."""
+        return 6 if ":" in self.local + self.remote else 4
+
+    @property
     def command(self) -> str:
         words = [f"type vxlan id {self.id} dstport {self.dstport}"]
         words += [f"local {self.local}"] if self.local else []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from importlib.resources import files
 
 from pktlab.topology import check
@@ -64,17 +65,40 @@ IPV6_OFF: dict[str, str] = {"net/ipv6/conf/all/disable_ipv6": "1"}
 
 # neigh_parms_alloc() copies these from the machine's first namespace into each new interface.
 NEIGHBOUR_BASELINE: dict[str, str] = {
+    "anycast_delay": "100",
     "app_solicit": "0",
     "base_reachable_time_ms": "30000",
     "delay_first_probe_time": "5",
     "gc_stale_time": "60",
+    "interval_probe_time_ms": "5000",
     "locktime": "100",
     "mcast_resolicit": "0",
     "mcast_solicit": "3",
     "proxy_delay": "80",
+    "proxy_qlen": "64",
     "retrans_time_ms": "1000",
     "ucast_solicit": "3",
+    # SK_WMEM_DEFAULT of include/net/sock.h; unres_qlen is the same in packets.
+    "unres_qlen_bytes": "212992",
 }
+
+# What takes more than one number, or words; all others take one (proc_get_long() in kernel/sysctl.c).
+_TEXTS = frozenset(
+    {
+        "ip_local_port_range",
+        "ip_local_reserved_ports",
+        "ping_group_range",
+        "stable_secret",
+        "tcp_allowed_congestion_control",
+        "tcp_available_congestion_control",
+        "tcp_congestion_control",
+        "tcp_fastopen_key",
+        "tcp_rmem",
+        "tcp_wmem",
+        "flowlabel_state_ranges",
+    }
+)
+_NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)")
 
 
 @functools.cache
@@ -131,4 +155,7 @@ def value(name: str, given: int | str | bool) -> str:
         return str(check.number(f"value of {name}", given, -(2**31), 2**32))
     if not isinstance(given, str) or not given.strip() or "\n" in given:
         raise fault(f"{given!r} is not a value for {name}", "give a number, or a line of text")
-    return given.strip()
+    text = given.strip()
+    if str(name).rpartition(".")[2] not in _TEXTS and not _NUMBER.fullmatch(text):
+        raise fault(f"{given!r} is not a value for {name}", "give a number")
+    return text

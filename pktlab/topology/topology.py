@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pktlab.interface import Interface
-from pktlab.topology import check, sysctl
+from pktlab.topology import check, conflict, sysctl
 from pktlab.topology.device import Device
 from pktlab.topology.namespace import Namespace
 from pktlab.topology.origin import fault, origin
@@ -28,8 +28,8 @@ class Topology:
     """
 
     def __init__(self, *, arp_timeout: float | None = 0.1, ipv6: bool = False) -> None:
-        if arp_timeout is not None and not 0.001 <= arp_timeout <= 60:
-            raise fault(f"arp_timeout {arp_timeout!r} is out of range", "give seconds from 0.001 to 60, or None")
+        if arp_timeout is not None:
+            check.seconds("arp_timeout", arp_timeout, 0.001, 60)
         self.arp_timeout = arp_timeout
         self.ipv6 = ipv6
         self.namespaces: dict[str, Namespace] = {}
@@ -82,12 +82,24 @@ class Topology:
                         f"{setting.key} is already {other.value} in {setting.netns!r} (line {other.origin.line})",
                         "declare one value; an act can change it with net.sysctl()",
                     )
+        conflict.refuse(setting, self._settings)
         self._known.add(setting.command)
         self._settings.append(setting)
 
     def freeze(self) -> None:
-        """Refuse declarations from now on, since the network is up."""
+        """Check the whole, and refuse declarations from now on, since the network comes up."""
+        self.check()
         self._live = True
+
+    def check(self) -> None:
+        """Refuse what can be judged only when all is declared, at the line of what is wrong."""
+        conflict.refuse_whole(self._settings)
+
+    def allow(self, *addresses: str) -> None:
+        """Refuse IPv6 addresses where IPv6 is off."""
+        for address in addresses:
+            if ":" in address and not self.ipv6:
+                raise fault(f"IPv6 address {address}, but IPv6 is off in this topology", "write Topology(ipv6=True)")
 
     def _refuse_if_live(self, what: str) -> None:
         if self._live:
