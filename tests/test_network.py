@@ -149,8 +149,13 @@ def test_ping_from_an_address() -> None:
         with net.capture() as seen:
             assert net.ping("10.0.0.2", ns=a, src="10.0.0.9")
         assert seen.count(IP(src="10.0.0.9") / ICMP(type="echo-request")) == 1
-        with pytest.raises(OSError, match="Cannot assign requested address"):
+        with pytest.raises(KernelError, match="Cannot assign requested address") as caught:
             net.ping("10.0.0.2", ns=a, src="10.0.0.10")
+        assert caught.value.errno == errno.EADDRNOTAVAIL
+        assert "src=" in caught.value.remedy
+        net.run(a, ["ip", "link", "del", "eth0"])
+        with pytest.raises(LabError, match="no interface a/eth0"):
+            net.ping("10.0.0.2", dev=one)
 
 
 @sandboxed
@@ -162,13 +167,21 @@ def test_ping_needs_to_know_from_where() -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [({"ttl": 0}, "ttl 0 is out of range"), ({"ttl": 256}, "ttl 256"), ({"dst": "there"}, "'there' is not an IP")],
+    [
+        ({"ttl": 0}, "ttl 0 is out of range"),
+        ({"ttl": 256}, "ttl 256"),
+        ({"dst": "there"}, "'there' is not an IP"),
+        ({"count": 0}, "count 0 is out of range"),
+        ({"size": -1}, "size -1 is out of range"),
+        ({"size": 65508}, "size 65508 is out of range"),
+        ({"dst": "fd00::1"}, "fd00::1 is IPv6"),
+    ],
 )
 @sandboxed
 def test_ping_refused(words: dict[str, Any], message: str) -> None:
     with Network(pair()) as net:
         given: dict[str, Any] = {"dst": "10.0.0.2", "ns": net.topology.namespaces["a"]} | words
-        with pytest.raises(TopologyError, match=message):
+        with pytest.raises(LabError, match=message):
             net.ping(**given)
 
 
@@ -316,6 +329,12 @@ def test_run_of_what_is_not_installed() -> None:
         assert "install no-such-program" in caught.value.remedy
         with pytest.raises(MachineError, match="/no/such is not there"):
             net.run(a, ["/no/such"])
+        with pytest.raises(LabError, match="/tmp is a directory"):
+            net.run(a, ["/tmp"])
+        with pytest.raises(LabError, match="NUL byte"):
+            net.run(a, ["echo", "a\0b"])
+        with pytest.raises(LabError, match="wrote more than 16 MiB"):
+            net.run(a, ["cat", "/dev/zero"])
         with pytest.raises(LabError, match="'ip route' is not a command"):
             net.run(a, "ip route")
         with pytest.raises(LabError, match=r"\[\] is not a command"):

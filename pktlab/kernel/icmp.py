@@ -9,6 +9,7 @@ import struct
 import time
 from dataclasses import dataclass
 
+from pktlab.errors import KernelError
 from pktlab.kernel.netns import Netns
 
 SO_BINDTODEVICE = 25
@@ -58,7 +59,15 @@ class EchoSocket:
         if dev:
             self._socket.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, dev.encode())
         if src:
-            self._socket.bind((src, 0))
+            try:
+                self._socket.bind((src, 0))
+            except OSError as error:
+                self._socket.close()
+                raise KernelError(
+                    f"ping from {src} in {namespace.name}",
+                    error.errno or 0,
+                    remedy="src= must be an address that the namespace has",
+                ) from None
 
     def close(self) -> None:
         """Close the socket."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import selectors
 import signal
 import subprocess
 import threading
@@ -18,6 +19,7 @@ from pktlab.kernel.program import program
 
 _TAIL = 10
 _KEPT = 1 << 18
+_RUN_KEPT = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,12 @@ def run(namespace: Netns, argv: Sequence[str], *, input: str | bytes | None = No
             start_new_session=True,
         )
     try:
-        out, err = child.communicate(data, timeout=timeout)
+        out, err = _communicate(child, data, timeout)
+    except _TooMuch:
+        raise LabError(
+            f"{' '.join(words)} in {namespace.name} wrote more than {_RUN_KEPT >> 20} MiB",
+            remedy="have it write less, or into a file",
+        ) from None
     except subprocess.TimeoutExpired:
         raise DeadlineExceeded(
             f"{' '.join(words)} in {namespace.name} did not end within {timeout:g} s",
@@ -74,6 +81,46 @@ def run(namespace: Netns, argv: Sequence[str], *, input: str | bytes | None = No
     finally:
         _kill(child)
     return Completed(tuple(words), child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+class _TooMuch(Exception):
+    """A program has written more than is kept."""
+
+
+def _communicate(child: subprocess.Popen[bytes], data: bytes | None, timeout: float) -> tuple[bytes, bytes]:
+    """Do as `Popen.communicate` does, but raise _TooMuch when more than _RUN_KEPT bytes are written."""
+    end = time.monotonic() + timeout
+    assert child.stdout is not None
+    assert child.stderr is not None
+    found = {child.stdout: bytearray(), child.stderr: bytearray()}
+    rest = memoryview(data or b"")
+    with selectors.DefaultSelector() as selector, child.stdout, child.stderr, child.stdin or contextlib.nullcontext():
+        for pipe in found:
+            selector.register(pipe, selectors.EVENT_READ)
+        if child.stdin is not None:
+            os.set_blocking(child.stdin.fileno(), False)
+            selector.register(child.stdin, selectors.EVENT_WRITE)
+        while selector.get_map():
+            if (left := end - time.monotonic()) <= 0:
+                raise subprocess.TimeoutExpired(child.args, timeout)
+            for key, _events in selector.select(left):
+                if key.fileobj is child.stdin:
+                    try:
+                        rest = rest[os.write(key.fd, rest[:4096]) :]
+                    except BrokenPipeError:
+                        rest = rest[len(rest) :]
+                    if not rest:
+                        selector.unregister(child.stdin)
+                        child.stdin.close()
+                    continue
+                piece = os.read(key.fd, 1 << 16)
+                if not piece:
+                    selector.unregister(key.fileobj)
+                found[key.fileobj] += piece  # type: ignore[index]
+                if sum(map(len, found.values())) > _RUN_KEPT:
+                    raise _TooMuch
+    child.wait(timeout=max(0.0, end - time.monotonic()))
+    return bytes(found[child.stdout]), bytes(found[child.stderr])
 
 
 def load_ruleset(namespace: Netns, ruleset: str, *, where: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +20,7 @@ from pktlab.kernel.tun import Tap
 from pktlab.network.answer import Answer
 from pktlab.network.changing import Changing
 from pktlab.network.recording import Recording
-from pktlab.network.seen import Seen
+from pktlab.network.seen import Seen, Window
 from pktlab.network.testbed import QUEUE, Testbed
 from pktlab.topology import Namespace, Topology, check, settings
 
@@ -60,15 +60,19 @@ class Network(Changing):
         names = self._testbed.names
         return [d for d in self.topology.devices if d.netns in names and d.index in names[d.netns]]
 
-    @contextlib.contextmanager
-    def capture(self) -> Iterator[Seen]:
-        """Look at the frames between the beginning and the end of the block, on every interface at once.
+    def capture(self) -> Window:
+        """Look at the frames between the beginning and the end of a block: ``with net.capture() as seen:``.
 
-        Both ends wait until nothing is on its way. Raises Inconclusive at the end if any frame was lost.
+        Every interface is seen at once. Both ends wait until nothing is on its way. Raises Inconclusive at the end if
+        any frame was lost.
         """
+        return Window(self._begin, self._end)
+
+    def _begin(self) -> Seen:
         self.settle()
-        seen = Seen(self._recording, self._recording.cut(), self.settle, self.interfaces)
-        yield seen
+        return Seen(self._recording, self._recording.cut(), self.settle, self.interfaces)
+
+    def _end(self, seen: Seen) -> None:
         self.settle()
         seen._close(self._recording.cut())
         self.check_losses()
@@ -129,11 +133,20 @@ class Network(Changing):
         """
         target = check.ip(dst)
         netns = self._sender(dev, ns)
+        for address in (target, check.ip(src) if src else ""):
+            if ":" in address:
+                raise LabError(
+                    f"net.ping() speaks IPv4, and {address} is IPv6",
+                    remedy=f'run the program: net.run({netns}, ["ping", "-c", "1", "{address}"])',
+                )
+        check.number("count", count, 1, 65535)
+        check.number("size", size, 0, 65507)
+        device = self._live(dev).name if dev is not None else ""
         place = f" dev {dev}" if dev is not None else f" from {netns}" if len(self._testbed.namespaces) > 1 else ""
         self._pings += 1
         echo = EchoSocket(
             self._testbed.namespaces[netns],
-            dev=self._place(dev)[1] if dev is not None else "",
+            dev=device,
             src=check.ip(src) if src else "",
             ttl=check.number("ttl", ttl, 1, 255),
             df=df,
