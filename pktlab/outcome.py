@@ -186,6 +186,8 @@ def path_report(path: Path, expected: Sequence[Any]) -> list[str]:
         path, list(expected), path.interfaces, **({"vxlan_ports": ports} if ports is not None else {})
     )
     lines = [f"path of {path.question or 'the packet'}: {path or 'seen nowhere'}", *text.splitlines()]
+    if path.note:
+        lines.insert(2, path.note)
     if run is not None and run.network is not None:
         numbers = ", ".join(str(frame.number) for frame in path.sightings)
         lines += ["", f"{run.file}" + (f": frames {numbers}" if numbers else "")]

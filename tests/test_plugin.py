@@ -497,6 +497,31 @@ def test_a_network_without_the_plugin() -> None:
         assert net.bring_up > 0
 
 
+def test_what_a_failed_path_adds(pytester: pytest.Pytester) -> None:
+    text = """
+def test_rewritten(net):
+    with net.capture() as seen:
+        net.ping("10.0.0.2", ns=a)
+        net.send(Ether(src=one.mac, dst=two.mac) / bytes(46), dev=one)
+    assert seen.path(ARP(op="is-at", hwsrc=two.mac)) == [one]
+
+def test_too_late(net):
+    with net.capture() as seen:
+        pass
+    net.ping("10.0.0.2", ns=a)
+    with net.capture() as later:
+        pass
+    assert seen.path(ICMP(type=8)) == [one]
+
+def test_no_block(net):
+    net.capture().path(ICMP())
+"""
+    done = run(pytester, test_a=TOPOLOGY + text)
+    done.assert_outcomes(failed=3)
+    done.stdout.fnmatch_lines(["*outside of this capture block it was seen: frames 5, 6*"])
+    done.stdout.fnmatch_lines(["*net.capture() itself has no 'path'*", "*write `with net.capture() as seen:`*"])
+
+
 # Among a project's other tests
 
 

@@ -24,6 +24,8 @@ def brief(report: pytest.TestReport, lab: Path) -> str:
         message = message.removeprefix("assert ")  # the explanation of a path is a sentence of its own
     lines = [line.rstrip() for line in message.splitlines() if line.strip() and line.strip() != _NOISE]
     place = _line(longrepr, lab)
+    # A topology error names its line itself, in full.
+    lines[:1] = [line.removeprefix(f"{lab}:{place}: ") for line in lines[:1]]
     where = f"{_shown(lab)}:{place}: " if place else ""
     return where + "\n".join(lines)
 

@@ -61,10 +61,16 @@ def _head(title: str, aside: str) -> Iterator[Line]:
 
 def _settings(topology: Topology) -> Iterator[Line]:
     """Every setting as a command, below its namespace, in the order of declaration."""
+    from pktlab.topology.settings import Netns
+
+    # All of them first, so that what is printed can be run from top to bottom: a veth may end in a later namespace.
+    for setting in topology.settings:
+        if isinstance(setting, Netns):
+            yield [Span(_INDENT + setting.command)]
     for namespace in topology.namespaces:
         yield [Span(f"  {namespace}", "path")]
         for setting in topology.settings:
-            if setting.netns == namespace:
+            if setting.netns == namespace and not isinstance(setting, Netns):
                 yield from ([Span(_INDENT + line)] for line in setting.command.splitlines())
 
 

@@ -30,6 +30,7 @@ class Path(list[Interface]):
         super().__init__(first)
         self.first: tuple[Frame, ...] = tuple(first.values())
         self.question = ""
+        self.note = ""
         self.interfaces: tuple[Interface, ...] = ()
 
     @property
@@ -37,9 +38,11 @@ class Path(list[Interface]):
         """The numbers of the packets, once they are known."""
         return tuple(dict.fromkeys(frame.packet for frame in self.sightings))
 
-    def asked(self, question: str, interfaces: Iterable[Interface]) -> None:
-        """Note the pattern that this is the answer to, and all interfaces that could have seen it."""
+    def asked(self, question: str, interfaces: Iterable[Interface], *, note: str = "") -> None:
+        """Note the pattern that this is the answer to, all interfaces that could have seen it, and what to add if it
+        is not the path that was expected."""
         self.question = question
+        self.note = note
         self.interfaces = tuple(interfaces)
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from pktlab.errors import PatternError
+from pktlab.errors import LabError, PatternError
 from pktlab.frame import Frame
 from pktlab.frames.dissect import Pattern
 from pktlab.frames.journey import Journey
@@ -15,6 +15,29 @@ from pktlab.interface import Interface
 from pktlab.network.recording import Recording
 
 Rewrites = dict[tuple[Interface, Interface], dict[str, Change]]
+
+
+class Window:
+    """The block of ``with net.capture() as seen:``."""
+
+    def __init__(self, begin: Callable[[], Seen], end: Callable[[Seen], None]) -> None:
+        self._begin = begin
+        self._end = end
+        self._seen: Seen | None = None
+
+    def __enter__(self) -> Seen:
+        self._seen = self._begin()
+        return self._seen
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # After an exception there is nothing more to ask, and its own message is the one to see.
+        if kind is None and self._seen is not None:
+            self._end(self._seen)
+
+    def __getattr__(self, name: str) -> Any:
+        raise LabError(
+            f"net.capture() itself has no {name!r}", remedy="write `with net.capture() as seen:`, and ask `seen`"
+        )
 
 
 class Seen:
@@ -64,9 +87,23 @@ class Seen:
                 remedy="write more fields into the pattern, or ask seen.paths() or seen.where()",
             )
         path = Path(frame for _journey, frames in found for frame in frames)
-        path.asked(str(compiled), self._interfaces)
+        path.asked(str(compiled), self._interfaces, note=self._note(compiled, found))
         self._recording.observe(f"path of {compiled}", [str(i) for i in path], str(path) or "seen nowhere")
         return path
+
+    def _note(self, pattern: Pattern, found: list[tuple[Journey, list[Frame]]]) -> str:
+        """What a failed path should tell: where the packet is seen, but not by this pattern or not in this block."""
+        for journey, frames in found:
+            onward = [frame for frame in journey.frames if frame.number > frames[-1].number]
+            if onward:
+                places = path_of(onward)
+                places.asked("", self._interfaces)
+                return f"the packet goes on to {places}, where the pattern does not match it any more"
+        if not found:
+            others = [str(frame.number) for frame in pattern.among(self._recording.frames)]
+            if others:
+                return f"outside of this capture block it was seen: frames {', '.join(others[:8])}"
+        return ""
 
     def paths(self, pattern: Any) -> list[Path]:
         """Return the path of each packet that matches, in the order of first sighting."""
