@@ -35,7 +35,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scapy.base_classes import Net
 from scapy.layers.inet import IPerror, IPOption_NOP, IPOption_RR, UDPerror
-from scapy.layers.l2 import ARP, GRE, Dot1AD
+from scapy.layers.l2 import ARP, GRE, LLC, Dot1AD
 from scapy.packet import Raw, bind_layers, split_layers
 
 from pktlab.frame import Frame
@@ -237,6 +237,8 @@ ODD: list[tuple[Packet, Packet | bytes, bool]] = [
     ),
     # A type that is a length.
     (Ether(), Ether(dst=M2, src=M1, type=100) / b"llc", False),
+    (Dot1Q(prio=0, dei=0, vlan=260) / LLC(), ether() / Dot1Q(vlan=260, type=3) / b"\x42\x42\x03", True),
+    (Dot1AD(prio=0, dei=0, vlan=260) / LLC(), ether() / Dot1AD(vlan=260, type=60) / b"\x42\x42\x07x", True),
     # ARP for other hardware has no MAC addresses.
     (
         ARP(op=1),

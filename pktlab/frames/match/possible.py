@@ -164,8 +164,8 @@ class _Possible:
 
     def _select(self, header: Header, *targets: str) -> None:
         """Let one of these layers follow."""
-        if "Raw" in targets:
-            return  # whatever Scapy fails to read
+        if "Raw" in targets or (header.layer in _TAGS and "LLC" in targets):
+            return  # whatever Scapy fails to read; whatever has a length for a type
         selectors = [edge.selector for edge in self.edges[header.layer] if edge.target in targets]
         if len(targets) > 1:  # to be short; what is only in fragments' headers matters little here
             selectors = [each and {name: value for name, value in each.items() if name != "frag"} for each in selectors]
