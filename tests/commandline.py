@@ -31,7 +31,8 @@ class Said:
 
 def environment(**more: str) -> dict[str, str]:
     """An environment without what would change the output, in which this checkout is what is run."""
-    unwanted = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER")
+    # In CI, pytest explains a failed assert at greater length.
+    unwanted = ("CI", "BUILD_NUMBER", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER")
     return {k: v for k, v in os.environ.items() if k not in unwanted} | {"PYTHONPATH": str(ROOT)} | more
 
 

@@ -123,6 +123,7 @@ class _Sending:
         self._total = total
         self._drops = drops
         self.dropped = 0
+        self._refused = -1  # the frame that was refused last
 
     def all(self, when: Schedule | None, drain: Callable[[], object] | None) -> Sent:
         """Send them all, each when it is due."""
@@ -162,11 +163,13 @@ class _Sending:
             self.dropped += 1
             return took + 1
         if code:
-            _make_room(self._packet, sent, code)
+            # The queue may have emptied since it refused the frame: only one that it refuses twice is too large for it.
+            _make_room(self._packet, sent, code, again=self._refused == sent)
+            self._refused = sent
         return took
 
 
-def _make_room(packet: socket.socket, number: int, code: int) -> None:
+def _make_room(packet: socket.socket, number: int, code: int, *, again: bool) -> None:
     """Return when a frame that was refused may be sent again.
 
     A full queueing discipline answers ENOBUFS and tells nobody when it has room. But it holds frames of ours, which
@@ -175,7 +178,9 @@ def _make_room(packet: socket.socket, number: int, code: int) -> None:
     if code == errno.ENOBUFS:
         waiting = struct.unpack("=i", fcntl.ioctl(packet, termios.TIOCOUTQ, bytes(4)))[0]
         if not waiting:
-            raise _Refused(number, code)
+            if again:
+                raise _Refused(number, code)
+            return
         packet.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, waiting)
     elif code != errno.EAGAIN:
         if code != errno.EINTR:
