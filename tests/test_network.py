@@ -414,7 +414,7 @@ def test_start_waits_for_a_function() -> None:
 def test_start_of_what_dies() -> None:
     with Network(pair()) as net:
         a = net.topology.namespaces["a"]
-        code = "import sys; print('reading the configuration'); sys.exit('port taken')"
+        code = "import sys; print('reading the configuration', flush=True); sys.exit('port taken')"
         with pytest.raises(LabError, match="ended at once, with exit status 1") as caught:
             net.start(a, [PYTHON, "-c", code], ready="never printed")
         assert "    reading the configuration\n" in caught.value.message
