@@ -239,10 +239,10 @@ def test_directories_in_use_below_run_stay_visible(monkeypatch: pytest.MonkeyPat
         # The /run that the inner sandbox covers is the outer one's own.
         for name in ("work/here", "tools", "secret"):
             os.makedirs(f"/run/{name}")
-        Path("/run/work/here/file").write_text("mine")
+        Path("/run/place/here/file").write_text("mine")
         os.symlink("/usr", "/run/system")
         monkeypatch.setenv("PATH", "/run/system/bin:/run/tools")
-        os.chdir("/run/work/here")
+        os.chdir("/run/place/here")
         return sandbox.call(inner)
 
     def inner() -> tuple[str, list[str], list[str], list[str], str]:
@@ -250,7 +250,7 @@ def test_directories_in_use_below_run_stay_visible(monkeypatch: pytest.MonkeyPat
         return os.getcwd(), os.listdir("."), run, sorted(os.listdir("../..")), os.readlink("/run/system")
 
     run = ["netns", "system", "tools", "work"]
-    assert sandbox.call(outer) == ("/run/work/here", ["file"], run, run, "/usr")
+    assert sandbox.call(outer) == ("/run/place/here", ["file"], run, run, "/usr")
 
 
 def test_names_of_outer_namespaces_are_hidden_even_in_their_directory() -> None:
