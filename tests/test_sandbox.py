@@ -237,7 +237,7 @@ def test_masked_proc_is_kept() -> None:
 def test_directories_in_use_below_run_stay_visible(monkeypatch: pytest.MonkeyPatch) -> None:
     def outer() -> tuple[str, list[str], list[str], list[str], str]:
         # The /run that the inner sandbox covers is the outer one's own.
-        for name in ("work/here", "tools", "secret"):
+        for name in ("place/here", "tools", "secret"):
             os.makedirs(f"/run/{name}")
         Path("/run/place/here/file").write_text("mine")
         os.symlink("/usr", "/run/system")
@@ -249,7 +249,7 @@ def test_directories_in_use_below_run_stay_visible(monkeypatch: pytest.MonkeyPat
         run = sorted(os.listdir("/run"))
         return os.getcwd(), os.listdir("."), run, sorted(os.listdir("../..")), os.readlink("/run/system")
 
-    run = ["netns", "system", "tools", "work"]
+    run = ["netns", "place", "system", "tools"]
     assert sandbox.call(outer) == ("/run/place/here", ["file"], run, run, "/usr")
 
 
