@@ -17,18 +17,25 @@ from pktlab.topology.origin import origin
 
 ATTRIBUTE = "__pktlab_claims__"
 _KEYS = ("id", "topic", "documents", "statement")
+_OPTIONAL = ("really", "undecidable")
 
 Act = TypeVar("Act", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A sentence of the source documents in our own words, and where it stands in them."""
+    """A sentence of the source documents in our own words, and where it stands in them.
+
+    `really` says what happens instead, of a claim that is wrong; `undecidable` why no packet can decide it, of one
+    that has no act.
+    """
 
     id: str
     topic: str
     statement: str
     documents: tuple[str, ...]
+    really: str = ""
+    undecidable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +125,22 @@ def _claim(entry: Any, where: str) -> Claim:
         if not items or not all(isinstance(item, str) and item.strip() for item in items):
             kind = "a list of strings" if key == "documents" else "a string"
             raise LabError(f"{where} has no {key}", remedy=f"each claim needs {', '.join(_KEYS)}; {key} is {kind}")
-    if unknown := sorted(set(entry) - set(_KEYS)):
-        raise LabError(f"{where} has an unknown key {unknown[0]!r}", remedy=f"the keys are {', '.join(_KEYS)}")
+    for key in _OPTIONAL:
+        text = entry.get(key, "-")
+        if not isinstance(text, str) or not text.strip() or len(text.splitlines()) != 1:
+            raise LabError(f"{where}: {key} is not one line of text", remedy="write a sentence, or leave the key out")
+    if unknown := sorted(set(entry) - {*_KEYS, *_OPTIONAL}):
+        raise LabError(
+            f"{where} has an unknown key {unknown[0]!r}", remedy=f"the keys are {', '.join(_KEYS + _OPTIONAL)}"
+        )
     documents = entry["documents"]
     return Claim(
         id=entry["id"],
         topic=entry["topic"],
         statement=entry["statement"],
         documents=(documents,) if isinstance(documents, str) else tuple(documents),
+        really=entry.get("really", ""),
+        undecidable=entry.get("undecidable", ""),
     )
 
 
@@ -140,9 +155,12 @@ def citations(labs: Iterable[labfile.LabFile]) -> list[Citation]:
 
 
 def check(claims: Iterable[Claim], cited: Iterable[Citation]) -> None:
-    """Raise LabError where an act cites a claim that nobody makes, or one act confirms what another refutes."""
-    known = {claim.id for claim in claims}
+    """Raise LabError where an act cites a claim that nobody makes or that is said to be undecidable, one act confirms
+    what another refutes, or nobody says what really happens where a claim is refuted.
+    """
+    known = {claim.id: claim for claim in claims}
     decided: dict[str, Citation] = {}
+    depending: set[str] = set()
     for citation in cited:
         where = f"{citation.lab}: {citation.act}"
         if citation.id not in known:
@@ -150,11 +168,23 @@ def check(claims: Iterable[Claim], cited: Iterable[Citation]) -> None:
                 f"{where} cites {citation.id!r}, which claims.toml does not have",
                 remedy="`pktlab claims` lists every id; correct the one in the lab, or add the claim",
             )
+        if known[citation.id].undecidable:
+            raise LabError(
+                f"{where} decides {citation.id!r}, which claims.toml calls undecidable",
+                remedy="take `undecidable` out of claims.toml, or the citation out of the lab",
+            )
         if citation.verdict == "depends":
+            depending.add(citation.id)
             continue
         other = decided.setdefault(citation.id, citation)
         if other.verdict != citation.verdict:
             raise LabError(
                 f"{citation.id!r} is {other.verdict} by {other.lab}: {other.act}, but {citation.verdict} by {where}",
                 remedy='where the outcome hangs on a setting, both acts say @depends(..., on="...")',
+            )
+    for identifier, citation in decided.items():
+        if citation.verdict == "refuted" and identifier not in depending and not known[identifier].really:
+            raise LabError(
+                f"{identifier!r} is refuted by {citation.lab}: {citation.act}, but nobody says what really happens",
+                remedy='add `really = "<one sentence>"` to the claim in claims.toml',
             )

@@ -89,6 +89,9 @@ def test_shipped_labs_cite_known_claims_and_agree() -> None:
         (ENTRY.replace('["x.txt § 1"]', "[1]"), "claim 1 has no documents"),
         (ENTRY.replace('"a"', '["a"]'), "claim 1 has no id"),
         (ENTRY + "more = 1\n", "unknown key 'more'"),
+        (ENTRY + "really = 1\n", "claim 1: really is not one line of text"),
+        (ENTRY + 'really = " "\n', "claim 1: really is not one line of text"),
+        (ENTRY + 'undecidable = "a\\nb"\n', "claim 1: undecidable is not one line of text"),
         (ENTRY + "[[claims]]\n", "something else than"),
         ("claim = 3\n", "something else than"),
         ("claim = [3]\n", "claim 1 is not a table"),
@@ -145,6 +148,7 @@ def test_any_bytes_are_claims_or_a_lab_error(tmp_path_factory: pytest.TempPathFa
 
 
 ARP = Claim("a", "arp", "Yes.", ("x.txt",))
+WRONG = Claim("a", "arp", "Yes.", ("x.txt",), really="No.")
 
 
 def cite(verdict: str, act: str = "test_a", on: str = "") -> Citation:
@@ -165,6 +169,18 @@ def test_check_refuses_a_contradiction_but_not_a_dependence() -> None:
     claims.check([ARP], [cite("confirmed"), cite("depends", on="x"), cite("confirmed", "test_b")])
     with pytest.raises(LabError, match="confirmed by lab: test_a, but refuted by lab: test_b"):
         claims.check([ARP], [cite("confirmed"), cite("refuted", "test_b")])
+
+
+def test_check_wants_to_know_what_really_happens() -> None:
+    with pytest.raises(LabError, match="'a' is refuted by lab: test_a, but nobody says what really happens"):
+        claims.check([ARP], [cite("refuted")])
+    claims.check([WRONG], [cite("refuted")])
+    claims.check([ARP], [cite("refuted"), cite("depends", "test_b", "x")])
+
+
+def test_check_refuses_an_act_for_what_no_packet_can_decide() -> None:
+    with pytest.raises(LabError, match=r"test_a decides .a., which claims\.toml calls undecidable"):
+        claims.check([Claim("a", "arp", "Nice.", ("x.txt",), undecidable="a matter of taste")], [cite("confirmed")])
 
 
 def test_a_passed_act_decides() -> None:

@@ -488,3 +488,35 @@ def test_without_an_address_the_interface_stays() -> None:
     assert not any(isinstance(s, Address) for s in reduced.settings)
     assert len(reduced.settings) == len(topology.settings) - 1
     assert isinstance(veth1, Device)
+
+
+def test_scenery_is_what_is_declared_in_its_block() -> None:
+    topology = Topology()
+    host = topology.namespace("host")
+    with topology.scenery("the second cable, which the drawing shows"):
+        a0, _a1 = host.veth("a0", "a1")
+        a0.address("10.0.0.1/24")
+    b0, _b1 = host.veth("b0", "b1")
+    b0.address("10.0.1.1/24")
+    kept = {setting.command: setting.scenery for setting in topology.settings if setting.scenery}
+    reason = "the second cable, which the drawing shows"
+    assert kept == {
+        "ip -n host link set lo up": "pktlab sets the lo of every namespace up",
+        "ip -n host link add a0 address 02:00:00:01:00:01 type veth peer name a1 address 02:00:00:01:00:02": reason,
+        "ip -n host link set a0 up": reason,
+        "ip -n host link set a1 up": reason,
+        "ip -n host addr add 10.0.0.1/24 dev a0": reason,
+    }
+    assert [setting.command for setting in topology.settings if setting.implied] == ["ip -n host link set lo up"]
+    less = topology.without(["ip -n host addr add 10.0.1.1/24 dev b0"])
+    assert {setting.command: setting.scenery for setting in less.settings if setting.scenery} == kept
+
+
+def test_scenery_needs_a_reason_and_does_not_nest() -> None:
+    topology = Topology()
+    with pytest.raises(TopologyError, match="scenery without a reason"), topology.scenery(" "):
+        pass
+    with pytest.raises(TopologyError, match="scenery within scenery"), topology.scenery("a"), topology.scenery("b"):
+        pass
+    with topology.scenery("again, since the block above has ended"):
+        topology.namespace("host")

@@ -15,10 +15,16 @@ from pktlab.topology.origin import Origin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Anything declared, with the place in the lab file where it was written."""
+    """Anything declared, with the place in the lab file where it was written.
+
+    `scenery` is why the lab keeps it although no act may hang on it; `implied` is true of what pktlab declares by
+    itself.
+    """
 
     netns: str
     origin: Origin = field(compare=False)
+    scenery: str = field(default="", compare=False)
+    implied: bool = field(default=False, compare=False)
 
     @property
     def command(self) -> str:

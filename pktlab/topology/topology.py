@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Iterator
 
 from pktlab.interface import Interface
 from pktlab.topology import check, conflict, sysctl
@@ -15,6 +17,7 @@ from pktlab.topology.settings import Link, Netns, OnDevice, Setting, Sysctl, Up
 # whole lab, which spares it the second that the kernel otherwise waits for a carrier (linkwatch_urgent_event()
 # in net/core/link_watch.c treats a veth whose two ends share an ifindex as not urgent).
 FIRST_INDEX = 101
+LO_IS_UP = "pktlab sets the lo of every namespace up"
 
 
 class Topology:
@@ -37,6 +40,7 @@ class Topology:
         self._known: set[str] = set()
         self._index = FIRST_INDEX
         self._live = False
+        self._scenery = ""
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -57,8 +61,23 @@ class Topology:
         self.namespaces[name] = namespace
         place = origin()
         self.declare(Netns(netns=name, origin=place))
-        self.declare(Up(netns=name, origin=place, device=namespace.lo))
+        self.declare(Up(netns=name, origin=place, device=namespace.lo, scenery=LO_IS_UP, implied=True))
         return namespace
+
+    @contextlib.contextmanager
+    def scenery(self, reason: str) -> Iterator[None]:
+        """Keep what is declared in the block although no act may hang on it, and say why: ``pktlab ablate`` does
+        not call it idle then.
+        """
+        if not isinstance(reason, str) or not reason.strip():
+            raise fault("scenery without a reason", 'say why it is kept: with topology.scenery("the second node"):')
+        if self._scenery:
+            raise fault(f"scenery within scenery ({self._scenery})", "put the two blocks one behind the other")
+        self._scenery = " ".join(reason.split())
+        try:
+            yield
+        finally:
+            self._scenery = ""
 
     def sysctl(self, name: str, value: int | str) -> None:
         """Declare a sysctl in every namespace declared so far; {} stands for each of its interfaces but lo."""
@@ -83,6 +102,8 @@ class Topology:
                         "declare one value; an act can change it with net.sysctl()",
                     )
         conflict.refuse(setting, self._settings)
+        if self._scenery and not setting.scenery:
+            setting = dataclasses.replace(setting, scenery=self._scenery)
         self._known.add(setting.command)
         self._settings.append(setting)
 
