@@ -24,10 +24,18 @@ __all__ = ["PROPERTY", "Run", "is_path", "path_report"]
 _current: Run | None = None
 
 
-class Run:
-    """One act while it runs in its sandbox. `network` is None until the network is up."""
+def current() -> Run | None:
+    """Return the act that runs in this process, if one does."""
+    return _current
 
-    def __init__(self, item: pytest.Item, capture_file: Callable[[], File]) -> None:
+
+class Run:
+    """One act while it runs in its sandbox. `network` is None until the network is up.
+
+    Without `writes` no capture is written, not even that of an act that failed.
+    """
+
+    def __init__(self, item: pytest.Item, capture_file: Callable[[], File], *, writes: bool = True) -> None:
         global _current
         _current = self
         function = getattr(item, "function", None)
@@ -41,6 +49,7 @@ class Run:
         self._wanted = bool(item.config.getoption("pktlab_captures"))
         self._inconclusive = ""
         self._finished = False
+        self._writes = writes
 
     @property
     def file(self) -> File:
@@ -86,7 +95,7 @@ class Run:
         if isinstance(failure, Inconclusive):
             self._inconclusive = failure.message
         try:
-            self._conclude(keep=self._wanted or (failure is not None and not skipped))
+            self._conclude(keep=self._writes and (self._wanted or (failure is not None and not skipped)))
         except PktlabError as error:
             failure = failure or error
         return failure

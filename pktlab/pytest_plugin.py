@@ -24,8 +24,11 @@ from pktlab.outcome import PROPERTY, Run, is_path, path_report
 
 if TYPE_CHECKING:
     from pktlab.network import Network
+    from pktlab.topology import Topology
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
+# What to make of the declared topology before it is brought up; no capture is written then.
+CHANGE: pytest.StashKey[Callable[[Topology], Topology]] = pytest.StashKey()
 DEADLINE = 60.0
 
 
@@ -101,6 +104,8 @@ def net(request: pytest.FixtureRequest, topology: Any) -> Iterator[Network]:
         raise LabError("net was asked for while the test ran", remedy="write it as an argument, as in def test(net)")
     topology.freeze()
     reduced = topology.without(without) if (without := request.config.getoption("pktlab_without")) else topology
+    if (change := request.node.stash.get(CHANGE, None)) is not None:
+        reduced = change(reduced)
     with run.skips(), Network(reduced) as network:
         run.network = network
         yield network
@@ -126,13 +131,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     except SandboxError as error:
         item.add_marker(pytest.mark.skip(reason=str(error)))
         return None
-    # Once, in the parent: each child would import them again.
-    import pktlab.network  # noqa: F401
-    from pktlab.frames import dissect
-
-    dissect.load()
-    # In the parent, too: a folder for each child would have pytest remove the oldest, with captures in it.
-    _temporary(item).getbasetemp()
+    prepare(item)
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in _in_sandbox(item):
         item.ihook.pytest_runtest_logreport(report=report)
@@ -143,6 +142,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         item.ihook.pytest_runtest_logreport(report=pytest.TestReport.from_item_and_call(item, ended))
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def prepare(item: pytest.Item) -> None:
+    """Do once, in the parent, what each child would otherwise have to do again."""
+    import pktlab.network  # noqa: F401
+    from pktlab.frames import dissect
+
+    dissect.load()
+    # A folder for each child would have pytest remove the oldest, with captures in it.
+    _temporary(item).getbasetemp()
 
 
 class _Reports:
@@ -170,12 +179,13 @@ class _Kept:
         return self._nodes
 
 
-def _in_sandbox(item: pytest.Item) -> list[pytest.TestReport]:
+def work_of(item: pytest.Item) -> Callable[[Callable[[Any], None]], None]:
+    """Return what runs the act in its sandbox and sends its reports, all at once, as pytest serializes them."""
     hook = item.config.hook
 
     def work(send: Callable[[Any], None]) -> None:
         began = time.monotonic()
-        run = item.stash[RUN] = Run(item, _capture_file(item))
+        run = item.stash[RUN] = Run(item, _capture_file(item), writes=CHANGE not in item.stash)
         # Only in this process: the explanation of a failed path must not be cut short.
         item.config.option.verbose = max(2, item.config.option.verbose)
         kept: Any = _Kept(list(item.session._setupstate.stack))
@@ -184,12 +194,17 @@ def _in_sandbox(item: pytest.Item) -> list[pytest.TestReport]:
         run.finish(phases, reports.all, time.monotonic() - began)
         send([hook.pytest_report_to_serializable(config=item.config, report=report) for report in reports.all])
 
+    return work
+
+
+def _in_sandbox(item: pytest.Item) -> list[pytest.TestReport]:
+    hook = item.config.hook
     deadline: float | None = item.config.getoption("pktlab_deadline")
     if item.config.getoption("usepdb", False) or item.config.getoption("trace", False):
         deadline = None
     began = time.monotonic()
     try:
-        with sandbox.Child(work) as child:
+        with sandbox.Child(work_of(item)) as child:
             received = list(child.messages(deadline))
             status = child.wait()
         if received:

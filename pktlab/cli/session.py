@@ -53,7 +53,31 @@ def run(
     Raises PktlabError for a keyword that pytest cannot read and for a fault of pytest itself.
     """
     listener = Listener(labs, tell, progress, verbose=verbose)
-    arguments = _arguments(labs, captures, keyword, jobs)
+    arguments = [
+        *selection(labs, keyword),
+        f"--pktlab-captures={captures}",
+        *(("-p", "xdist", "-n", str(jobs)) if jobs > 1 else ()),
+    ]
+    status, said = drive(labs, arguments, listener)
+    if listener.interrupted:
+        # What is left to do is to tell the results so far; it takes no time, and nobody wants half of it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    progress.clear()
+    listener.finish()
+    if status == pytest.ExitCode.USAGE_ERROR:
+        raise PktlabError(said, remedy="see `pktlab run --help`")
+    if listener.internal_error:
+        text = listener.internal_error if verbose else listener.internal_error.strip().splitlines()[-1]
+        raise PktlabError(f"pytest broke down: {text}", remedy="" if verbose else "--verbose shows all of it")
+    unrun = len(set(listener.order) - set(listener.done))
+    return Outcome(listener.results(), listener.interrupted, listener.pipe_closed, unrun)
+
+
+def drive(labs: Sequence[LabFile], arguments: Sequence[str], plugin: Any) -> tuple[int, str]:
+    """Run pytest in this process; return its exit status and what it said of wrong use.
+
+    `plugin` has an attribute `interrupted`, which is set where pytest itself is interrupted.
+    """
     # Plugins and options of the user's own projects have no business here, nor in the workers, who inherit this.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
@@ -63,25 +87,15 @@ def run(
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         try:
-            status: int = pytest.main(arguments, plugins=[listener])
+            status: int = pytest.main(list(arguments), plugins=[plugin])
         except KeyboardInterrupt:  # a second Ctrl-C, while pytest was busy with the first
             status = pytest.ExitCode.INTERRUPTED
-            listener.interrupted = True
-    if listener.interrupted:
-        # What is left to do is to tell the results so far; it takes no time, and nobody wants half of it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    progress.clear()
-    listener.finish()
-    if status == pytest.ExitCode.USAGE_ERROR:
-        raise PktlabError(said.getvalue().strip().removeprefix("ERROR: "), remedy="see `pktlab run --help`")
-    if listener.internal_error:
-        text = listener.internal_error if verbose else listener.internal_error.strip().splitlines()[-1]
-        raise PktlabError(f"pytest broke down: {text}", remedy="" if verbose else "--verbose shows all of it")
-    unrun = len(set(listener.order) - set(listener.done))
-    return Outcome(listener.results(), listener.interrupted, listener.pipe_closed, unrun)
+            plugin.interrupted = True
+    return status, said.getvalue().strip().removeprefix("ERROR: ")
 
 
-def _arguments(labs: Sequence[LabFile], captures: Path, keyword: str, jobs: int) -> list[str]:
+def selection(labs: Sequence[LabFile], keyword: str) -> list[str]:
+    """Return pytest's arguments for the acts of `labs` that match `keyword`."""
     paths = [str(lab.path.resolve()) for lab in labs]
     return [
         *("-c", str(Path(__file__).with_name("pytest.ini"))),
@@ -94,8 +108,6 @@ def _arguments(labs: Sequence[LabFile], captures: Path, keyword: str, jobs: int)
         # The reporter alone: without the whole plugin pytest would lack options that others rely on.
         *("-p", "no:terminalreporter", "-p", "no:cacheprovider"),
         *("-p", "pktlab.pytest_plugin", "-p", collection.__name__),
-        f"--pktlab-captures={captures}",
-        *(("-p", "xdist", "-n", str(jobs)) if jobs > 1 else ()),
         *(("-k", keyword) if keyword else ()),
         *paths,
     ]

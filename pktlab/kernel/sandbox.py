@@ -84,6 +84,10 @@ class Child:
     ) -> None:
         self._end()
 
+    def fileno(self) -> int:
+        """Return the descriptor that can be read when a message is coming, or the end."""
+        return self._pipe
+
     def messages(self, deadline: float | None = None) -> Iterator[Any]:
         """Yield what was sent, until the sandbox has ended.
 

@@ -23,14 +23,14 @@ LO_IS_UP = "pktlab sets the lo of every namespace up"
 class Topology:
     """A declared network of namespaces.
 
-    `arp_timeout` is for how many seconds an unanswered ARP question is waited for: by default 0.1, one
-    request, on every interface of the lab (``mcast_solicit=1``, ``retrans_time_ms=100``), so that a lab about
+    `arp_timeout` is for how many seconds an unanswered ARP question is waited for: by default 0.04, one
+    request, on every interface of the lab (``mcast_solicit=1``, ``retrans_time_ms=40``), so that a lab about
     something else need not wait 3 s for each absence; None leaves the kernel's own timers (three requests, a
     second each), for labs about the timers. `ipv6` leaves IPv6 on; it is off otherwise, since it fills a
     capture with its own traffic.
     """
 
-    def __init__(self, *, arp_timeout: float | None = 0.1, ipv6: bool = False) -> None:
+    def __init__(self, *, arp_timeout: float | None = 0.04, ipv6: bool = False) -> None:
         if arp_timeout is not None:
             check.seconds("arp_timeout", arp_timeout, 0.001, 60)
         self.arp_timeout = arp_timeout
@@ -159,12 +159,20 @@ class Topology:
                 break
             lost |= {d for s in kept if s not in stays and isinstance(s, Link) for d in s.creates}
             kept = stays
-        reduced = Topology(arp_timeout=self.arp_timeout, ipv6=self.ipv6)
-        reduced.namespaces = {name: n for name, n in self.namespaces.items() if name in spaces}
-        reduced._settings = kept
-        reduced._known = {s.command for s in kept}
-        reduced._index = self._index
-        return reduced
+        return self.holding(kept)
+
+    def holding(self, settings: Iterable[Setting]) -> Topology:
+        """Return a topology that has these settings instead of its own, and the namespaces that they declare.
+
+        The declared objects are shared, so the acts of the lab run on it unchanged.
+        """
+        held = Topology(arp_timeout=self.arp_timeout, ipv6=self.ipv6)
+        held._settings = list(settings)
+        held._known = {s.command for s in held._settings}
+        held._index = self._index
+        spaces = {s.netns for s in held._settings if isinstance(s, Netns)}
+        held.namespaces = {name: n for name, n in self.namespaces.items() if name in spaces}
+        return held
 
     def mac(self, namespace: Namespace, number: int) -> str:
         """Return the MAC of the `number`-th interface of a namespace: locally administered, unique in the lab."""
