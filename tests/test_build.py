@@ -395,7 +395,7 @@ def test_short_arp_timers_are_the_default() -> None:
     with Network(topology) as net:
         a = topology.namespaces["a"]
         assert output(net, a, "sysctl", "-n", "net.ipv4.neigh.eth0.mcast_solicit").strip() == "1"
-        assert output(net, a, "sysctl", "-n", "net.ipv4.neigh.eth0.retrans_time_ms").strip() == "100"
+        assert output(net, a, "sysctl", "-n", "net.ipv4.neigh.eth0.retrans_time_ms").strip() == "40"
 
 
 def test_the_same_whatever_the_first_namespace_says() -> None:
