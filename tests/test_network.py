@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inside import listed, pair, sandboxed
+from inside import listed, output, pair, sandboxed
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
@@ -156,6 +156,24 @@ def test_ping_from_an_address() -> None:
         net.run(a, ["ip", "link", "del", "eth0"])
         with pytest.raises(LabError, match="no interface a/eth0"):
             net.ping("10.0.0.2", dev=one)
+
+
+@sandboxed
+def test_ping_by_an_interface_without_being_bound() -> None:
+    topology = Topology()
+    a, b = topology.namespace("a"), topology.namespace("b")
+    one, _ = a.veth("eth0", "eth0", netns=b)
+    other, far = a.veth("eth1", "eth1", netns=b)
+    one.address("10.0.0.1/24")
+    other.address("10.0.0.2/24")
+    far.address("10.0.0.9/24")
+    with Network(topology) as net:
+        with net.capture() as seen:
+            assert net.ping("10.0.0.9", dev=other, bind=False)
+        assert seen.path(ICMP(type="echo-request")) == [other, far]
+        # Of a neighbour that is not there a raw socket hears nothing while it is bound to a device.
+        assert net.ping("10.0.0.77", dev=other, bind=False).icmp == (3, 1)
+        assert net.ping("10.0.0.77", dev=other).icmp is None
 
 
 @sandboxed
@@ -507,6 +525,42 @@ def test_fdb_is_learned() -> None:
         assert learned == {(e1.mac, "p1"), (e2.mac, "p2")}
         assert {e.dev for e in net.fdb(p2)} == {"p2"}
         assert (p1.mac, "permanent") in [(e.mac, e.state) for e in net.fdb(p1)]
+
+
+@sandboxed
+def test_ports_and_promiscuity() -> None:
+    topology = Topology()
+    host = topology.namespace("host")
+    p1, peer = host.veth("p1", "peer")
+    br0 = host.bridge("br0", ports=[p1])
+    with Network(topology) as net:
+        (port,), (bridge,) = net.links(p1), net.links(br0)
+        assert (port.port, port.promiscuity, bridge.port, bridge.promiscuity) == ("forwarding", 1, "", 0)
+        net.down(peer)
+        assert net.links(p1)[0].port == "disabled"
+        net.detach(p1)
+        assert (net.links(p1)[0].port, net.links(p1)[0].promiscuity) == ("", 0)
+
+
+@sandboxed
+def test_a_bridge_is_changed_and_waited_for() -> None:
+    topology = pair()
+    sw = topology.namespace("sw")
+    a0, p1 = topology.namespaces["a"].veth("v0", "p1", netns=sw)
+    br0 = sw.bridge("br0", ports=[p1])
+    with Network(topology) as net:
+        net.send(Ether(dst="ff:ff:ff:ff:ff:ff", type=0x88B5), dev=a0)
+        net.settle()
+        assert a0.mac in [e.mac for e in net.fdb(br0)]
+        asked = len(net.recording.observations)
+        net.set_bridge(br0, ageing_time=0.1)
+        net.wait(lambda: a0.mac not in [e.mac for e in net.fdb(br0)])
+        assert len(net.recording.observations) == asked + 1
+        net.set_bridge(br0, stp=True)
+        assert "stp_state 1" in output(net, sw, "ip", "-d", "link", "show", "br0")
+        assert "ageing_time 10 " in output(net, sw, "ip", "-d", "link", "show", "br0")
+        with pytest.raises(DeadlineExceeded, match=r"has not come about in 0\.1 s"):
+            net.wait(lambda: net.links(p1) == [], timeout=0.1)
 
 
 @sandboxed

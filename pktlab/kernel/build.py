@@ -154,6 +154,20 @@ def set_master(device: Interface, bridge: Interface | None) -> Request:
     return link.request(what, link.RTM_NEWLINK, _index(device), attrs)
 
 
+def set_bridge(device: Interface, *, ageing_time: float | None, stp: bool | None) -> Request:
+    """Change a living bridge: its ageing time in seconds, and whether it speaks STP."""
+    what = f"ip -n {device.netns} link set {device.name} type bridge"
+    data: list[list[Any]] = []
+    if ageing_time is not None:
+        what += f" ageing_time {ageing_time * 100:.0f}"
+        data.append(["IFLA_BR_AGEING_TIME", round(ageing_time * 100)])
+    if stp is not None:
+        what += f" stp_state {int(stp)}"
+        data.append(["IFLA_BR_STP_STATE", int(stp)])
+    info = {"attrs": [["IFLA_INFO_KIND", "bridge"], ["IFLA_INFO_DATA", {"attrs": data}]]}
+    return link.request(what, link.RTM_NEWLINK, {"index": device.index}, [("IFLA_LINKINFO", info)])
+
+
 def set_netns(device: Interface, netns: str, descriptor: int, index: int, name: str = "") -> Request:
     """Move an interface to another namespace, with an ifindex that is free there, and a new name if one is given."""
     what = f"ip -n {device.netns} link set {device.name} netns {netns}" + (f" name {name}" if name else "")

@@ -15,6 +15,7 @@ from pktlab.kernel.netns import Netns
 SO_BINDTODEVICE = 25
 SO_TIMESTAMPNS = 35
 IP_TTL = 2
+IP_PKTINFO = 8
 IP_MTU_DISCOVER = 10
 IP_RECVERR = 11
 IP_PMTUDISC_DONT, IP_PMTUDISC_DO = 0, 2
@@ -43,13 +44,26 @@ class EchoError:
 
 
 class EchoSocket:
-    """A raw ICMP socket in a namespace, as `ping` uses it; bound to `dev` where given (ping -I dev)."""
+    """A raw ICMP socket in a namespace, as `ping` uses it.
+
+    It is bound to `dev` where given (ping -I dev); `index`, an ifindex, only names where each request leaves, as ping
+    did before it bound its socket (IP_PKTINFO in ip(7)).
+    """
 
     def __init__(
-        self, namespace: Netns, *, dev: str = "", src: str = "", ttl: int = 64, df: bool = False, ident: int = 1
+        self,
+        namespace: Netns,
+        *,
+        dev: str = "",
+        index: int = 0,
+        src: str = "",
+        ttl: int = 64,
+        df: bool = False,
+        ident: int = 1,
     ) -> None:
         self._socket = namespace.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
         self._ident = ident
+        self._ancillary = [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("=i8x", index))] if index else []
         self._sent: dict[int, int] = {}
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._socket.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
@@ -80,7 +94,7 @@ class EchoSocket:
         header = struct.pack("!BBHHH", ECHO_REQUEST, 0, _checksum(header + data), self._ident, sequence)
         self._sent[sequence] = time.clock_gettime_ns(time.CLOCK_REALTIME)
         try:
-            self._socket.sendto(header + data, (dst, 0))
+            self._socket.sendmsg([header + data], self._ancillary, 0, (dst, 0))
         except OSError as error:
             return EchoError(error.errno or 0)
         return None

@@ -40,6 +40,8 @@ IFLA_OPERSTATE, IFLA_LINKINFO = 16, 18
 IFLA_INFO_SLAVE_DATA = 5
 IFLA_BRPORT_STATE = 1
 BR_STATE_FORWARDING = 3
+# include/uapi/linux/if_bridge.h, in iproute2's words
+PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
 ROUTE_TYPES = {1: "unicast", 2: "local", 3: "broadcast", 5: "multicast", 6: "blackhole", 7: "unreachable"}
 ROUTE_TYPES |= {8: "prohibit", 9: "throw"}
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
@@ -50,7 +52,8 @@ PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "ipv6-icmp", 132: "sctp"}
 class Link:
     """An interface as the kernel has it: `state` as in `ip link` (UP, DOWN, LOWERLAYERDOWN, UNKNOWN), `flags`
     in its words (UP, LOWER_UP, LOOPBACK, ...), `master` the name of its bridge or empty, `mtu` in bytes,
-    `addresses` with prefix length."""
+    `addresses` with prefix length, `port` the state of a bridge port in the words of `bridge link` (forwarding, ...)
+    or empty, `promiscuity` how many want it promiscuous."""
 
     name: str
     index: int
@@ -61,6 +64,8 @@ class Link:
     flags: tuple[str, ...]
     master: str = ""
     addresses: tuple[str, ...] = ()
+    port: str = ""
+    promiscuity: int = 0
 
     @property
     def up(self) -> bool:
@@ -199,9 +204,17 @@ def links(netlink: Netlink) -> list[Link]:
                 flags=flags,
                 master=names.get(attrs.get("IFLA_MASTER", 0), ""),
                 addresses=tuple(addresses.get(message["index"], ())),
+                port=_port_state(info["attrs"]),
+                promiscuity=attrs.get("IFLA_PROMISCUITY", 0),
             )
         )
     return sorted(found, key=lambda each: each.index)
+
+
+def _port_state(info: dict[str, Any]) -> str:
+    if info.get("IFLA_INFO_SLAVE_KIND") != "bridge":
+        return ""
+    return PORT_STATES[info["IFLA_INFO_SLAVE_DATA"]["attrs"]["IFLA_BRPORT_STATE"]]
 
 
 def neighbours(netlink: Netlink, names: dict[int, str]) -> list[Neighbour]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import select
+import time
+from collections.abc import Callable
 from typing import TypeVar
 
-from pktlab.errors import LabError
+from pktlab.errors import DeadlineExceeded, LabError
 from pktlab.interface import Interface
 from pktlab.kernel import tables
 from pktlab.kernel.tables import Connection, FdbEntry, Link, Neighbour, Route
@@ -67,6 +70,26 @@ class Looking:
         value = self._testbed.namespaces[netns].read_sysctl(path)
         self._recording.observe(f"sysctl {name} of {where}", value, value)
         return value
+
+    def wait(self, condition: Callable[[], object], *, timeout: float = 2.0) -> None:
+        """Return when `condition()` is true, as in ``net.wait(lambda: net.fdb(p1) == [])``.
+
+        It is asked again whenever the kernel announces a change of a link, a port, a neighbour or an FDB entry, and
+        what it asked in vain is not recorded. Raises DeadlineExceeded after `timeout` seconds.
+        """
+        end = time.monotonic() + timeout
+        poll = select.poll()
+        for monitor in self._testbed.monitors.values():
+            poll.register(monitor, select.POLLIN)
+        kept = len(self._recording.observations)
+        while not condition():
+            left = end - time.monotonic()
+            if left <= 0:
+                raise DeadlineExceeded(f"what the act waits for has not come about in {timeout:g} s")
+            self._recording.forget(kept)
+            # The question itself may have taken the event from the queue, so this is bounded.
+            poll.poll(min(left, 0.05) * 1000)
+            self._testbed.read_events()
 
     def interface(self, where: Namespace, name: str) -> Interface:
         """Return an interface that no declaration made, such as one that a program created in the act."""

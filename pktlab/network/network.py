@@ -116,6 +116,7 @@ class Network(Changing):
         *,
         dev: Interface | None = None,
         ns: Namespace | None = None,
+        bind: bool = True,
         src: str = "",
         ttl: int = 64,
         size: int = 56,
@@ -126,7 +127,8 @@ class Network(Changing):
     ) -> Answer:
         """Send echo requests through the kernel's stack and return the answer, which is true if there was one.
 
-        `dev` binds to an interface as ``ping -I dev`` does; otherwise `ns` says from where (not needed where there is
+        `dev` binds to an interface as ``ping -I dev`` does, or, with `bind` False, only names the interface by which
+        the requests leave, as ping did until 2016; otherwise `ns` says from where (not needed where there is
         one namespace). `size` is in bytes of data. No answer is told as soon as nothing is on its way any more; where
         a program of the lab may answer, `timeout` seconds are waited for it, and where packets can be held back (a
         queueing discipline) at least `wait` seconds.
@@ -141,12 +143,14 @@ class Network(Changing):
                 )
         check.number("count", count, 1, 65535)
         check.number("size", size, 0, 65507)
-        device = self._live(dev).name if dev is not None else ""
+        device = self._live(dev) if dev is not None else None
         place = f" dev {dev}" if dev is not None else f" from {netns}" if len(self._testbed.namespaces) > 1 else ""
+        place += "" if bind else " (not bound)"
         self._pings += 1
         echo = EchoSocket(
             self._testbed.namespaces[netns],
-            dev=device,
+            dev=device.name if device and bind else "",
+            index=device.index if device and not bind else 0,
             src=check.ip(src) if src else "",
             ttl=check.number("ttl", ttl, 1, 255),
             df=df,

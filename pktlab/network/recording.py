@@ -109,6 +109,10 @@ class Recording:
         self.observations.append(Observation(question, answer, text))
         self._asked_at.append(len(self.frames))
 
+    def forget(self, kept: int) -> None:
+        """Drop what was asked after the first `kept` observations: what a wait asked in vain."""
+        del self.observations[kept:], self._asked_at[kept:]
+
     def packets(self) -> list[Packet]:
         """Return every packet as the transcript tells it."""
         began = self.frames[0].time if self.frames else 0
