@@ -15,7 +15,7 @@ from pktlab import __version__, labfile
 from pktlab.cli import main
 
 LAB = labfile.discover()[0].name
-SLOW = ("scapy", "pyroute2", "pytest", "_pytest")
+SLOW = ("scapy", "pyroute2", "pytest", "_pytest", "pydantic")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["show", "--help"], ["--version"], ["list"]])

@@ -15,6 +15,7 @@ import typer
 
 from pktlab import __version__
 from pktlab.cli.claims import claims
+from pktlab.cli.coercion import lighten
 from pktlab.cli.doctor import doctor
 from pktlab.cli.list import list_labs
 from pktlab.cli.run import run
@@ -91,6 +92,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?" where a sign is missing
     try:
+        lighten()
         status = app(prog_name="pktlab", standalone_mode=False) or 0
         sys.stdout.flush()
     except PktlabError as error:
