@@ -7,51 +7,110 @@ from collections.abc import Sequence
 
 from pktlab.errors import TopologyError
 from pktlab.topology.origin import fault
-from pktlab.topology.settings import FdbEntry, Macvlan, Neighbour, Port, Route, Setting, Up, Vxlan
+from pktlab.topology.settings import FdbEntry, Macvlan, Neighbour, Port, Route, Setting, Sysctl, Up, Vxlan
 
 
-def refuse(setting: Setting, others: Sequence[Setting]) -> None:
-    """Raise TopologyError if `setting`, which is being declared, cannot stand beside one of `others`."""
-    if not isinstance(setting, Route | Neighbour | Vxlan | Macvlan | Port | FdbEntry):
-        return
-    for other in others:
-        if other.netns != setting.netns:
-            continue
-        line = f"(line {other.origin.line})"
-        match setting, other:
-            # fib_table_insert() in net/ipv4/fib_trie.c, fib6_add_rt2node() in net/ipv6/ip6_fib.c
-            case Route(), Route() if _place(setting) == _place(other):
-                raise fault(
-                    f"there is a route to {setting.dst} with the same table and metric already {line}",
-                    "give one of them another metric=, or another table=",
-                )
-            case Neighbour(), Neighbour() if (setting.device, setting.address) == (other.device, other.address):
-                raise fault(
-                    f"{setting.address} on {setting.device} is already at {other.mac} {line}",
-                    "an address has one neighbour entry; an act can replace it with net.add_neighbour()",
-                )
-            # vxlan_vni_in_use() in drivers/net/vxlan/vxlan_core.c
-            case Vxlan(), Vxlan() if _tunnel(setting) == _tunnel(other):
-                raise fault(
-                    f"VNI {setting.id} on port {setting.dstport} is already {other.device} {line}",
-                    "give one of them another id= or dstport=",
-                )
-            # netdev_is_rx_handler_busy() in net/core/dev.c: an interface hands its frames to one of the two.
-            case Macvlan(), Port() if setting.link == other.device:
-                raise fault(
-                    f"{setting.link} is a port of {other.bridge.name} {line} and carries no macvlan",
-                    "link the macvlan to the bridge, or to another interface",
-                )
-            case Port(), Macvlan() if other.link == setting.device:
-                raise fault(
-                    f"{setting.device} carries the macvlan {other.device.name} {line} and cannot be a port",
-                    "link the macvlan to the bridge, or to another interface",
-                )
-            case FdbEntry(), Vxlan() if setting.device == other.device and _family(setting.dst) != other.family:
-                raise fault(
-                    f"{setting.dst} is not IPv{other.family}, which vxlan {other.device} speaks {line}",
-                    "write the addresses of a tunnel in one family",
-                )
+class Conflicts:
+    """What is declared, by what may be there only once, so that a topology of thousands is declared in linear time."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[object, ...], Setting] = {}
+
+    def add(self, setting: Setting) -> None:
+        """Take in what was declared."""
+        for key in _claims(setting):
+            self._taken.setdefault(key, setting)
+
+    def remove(self, setting: Setting) -> None:
+        """Forget what was withdrawn."""
+        for key in _claims(setting):
+            if self._taken.get(key) == setting:
+                del self._taken[key]
+
+    def refuse(self, setting: Setting) -> None:
+        """Raise TopologyError if `setting`, which is being declared, cannot stand beside what there is."""
+        for key in (*_claims(setting), *_forbids(setting)):
+            other = self._taken.get(key)
+            if other is not None:
+                _refuse(setting, other)
+
+
+def _claims(setting: Setting) -> tuple[tuple[object, ...], ...]:
+    """What a setting takes for itself; some of it may be shared by its like, and is looked for by others."""
+    match setting:
+        case Sysctl():
+            return ((Sysctl, setting.netns, setting.key),)
+        case Port():
+            return ((Port, setting.device),)
+        # fib_table_insert() in net/ipv4/fib_trie.c, fib6_add_rt2node() in net/ipv6/ip6_fib.c
+        case Route():
+            return ((Route, setting.netns, *_place(setting)),)
+        case Neighbour():
+            return ((Neighbour, setting.device, setting.address),)
+        # vxlan_vni_in_use() in drivers/net/vxlan/vxlan_core.c
+        case Vxlan():
+            return (Vxlan, setting.netns, *_tunnel(setting)), ("tunnel", setting.device)
+        case Macvlan():
+            return (("lower", setting.link),)
+    return ()
+
+
+def _forbids(setting: Setting) -> tuple[tuple[object, ...], ...]:
+    """What must not be there, or must be of a certain sort, for a setting of another kind."""
+    match setting:
+        # netdev_is_rx_handler_busy() in net/core/dev.c: an interface hands its frames to one of the two.
+        case Macvlan():
+            return ((Port, setting.link),)
+        case Port():
+            return (("lower", setting.device),)
+        case FdbEntry():
+            return (("tunnel", setting.device),)
+    return ()
+
+
+def _refuse(setting: Setting, other: Setting) -> None:
+    line = f"(line {other.origin.line})"
+    match setting, other:
+        case Sysctl(), Sysctl():
+            raise fault(
+                f"{setting.key} is already {other.value} in {setting.netns!r} {line}",
+                "declare one value; an act can change it with net.sysctl()",
+            )
+        case Port(), Port():
+            raise fault(
+                f"{setting.device} is already a port of {other.bridge.name} {line}",
+                "an interface has one master; use another interface for the second bridge",
+            )
+        case Route(), Route():
+            raise fault(
+                f"there is a route to {setting.dst} with the same table and metric already {line}",
+                "give one of them another metric=, or another table=",
+            )
+        case Neighbour(), Neighbour():
+            raise fault(
+                f"{setting.address} on {setting.device} is already at {other.mac} {line}",
+                "an address has one neighbour entry; an act can replace it with net.add_neighbour()",
+            )
+        case Vxlan(), Vxlan():
+            raise fault(
+                f"VNI {setting.id} on port {setting.dstport} is already {other.device} {line}",
+                "give one of them another id= or dstport=",
+            )
+        case Macvlan(), Port():
+            raise fault(
+                f"{setting.link} is a port of {other.bridge.name} {line} and carries no macvlan",
+                "link the macvlan to the bridge, or to another interface",
+            )
+        case Port(), Macvlan():
+            raise fault(
+                f"{setting.device} carries the macvlan {other.device.name} {line} and cannot be a port",
+                "link the macvlan to the bridge, or to another interface",
+            )
+        case FdbEntry(), Vxlan() if _family(setting.dst) != other.family:
+            raise fault(
+                f"{setting.dst} is not IPv{other.family}, which vxlan {other.device} speaks {line}",
+                "write the addresses of a tunnel in one family",
+            )
 
 
 def refuse_whole(settings: Sequence[Setting]) -> None:

@@ -127,13 +127,9 @@ class Namespace:
             raise fault(f"{bridge} is a {bridge.kind}, not a bridge", "declare it with namespace.bridge()")
         if device.kind in ("bridge", "loopback"):
             raise fault(f"{device} is a {device.kind} and cannot be a port", "ports are veth, vxlan, tap or macvlan")
-        for setting in self.topology.settings:
-            if isinstance(setting, settings.Port) and setting.device == device:
-                raise fault(
-                    f"{device} is already a port of {setting.bridge.name} (line {setting.origin.line})",
-                    "an interface has one master; use another interface for the second bridge",
-                )
-        self.declare(settings.Port(netns=self.name, origin=origin(), device=device, bridge=bridge))
+        setting = settings.Port(netns=self.name, origin=origin(), device=device, bridge=bridge)
+        self.topology.conflicts.refuse(setting)
+        self.declare(setting)
         return device
 
     def vxlan(

@@ -11,7 +11,7 @@ from pktlab.topology import check, conflict, sysctl
 from pktlab.topology.device import Device
 from pktlab.topology.namespace import Namespace
 from pktlab.topology.origin import fault, origin
-from pktlab.topology.settings import Link, Netns, OnDevice, Setting, Sysctl, Up
+from pktlab.topology.settings import Link, Netns, OnDevice, Setting, Up
 
 # Below are the indexes that a namespace hands out by itself (lo has 1); a lab's own ones are unique in the
 # whole lab, which spares it the second that the kernel otherwise waits for a carrier (linkwatch_urgent_event()
@@ -36,8 +36,9 @@ class Topology:
         self.arp_timeout = arp_timeout
         self.ipv6 = ipv6
         self.namespaces: dict[str, Namespace] = {}
-        self._settings: list[Setting] = []
-        self._known: set[str] = set()
+        self._settings: dict[str, Setting] = {}  # by command
+        self.conflicts = conflict.Conflicts()
+        self._numbers: dict[Namespace, int] = {}
         self._index = FIRST_INDEX
         self._live = False
         self._scenery = ""
@@ -45,7 +46,7 @@ class Topology:
     @property
     def settings(self) -> tuple[Setting, ...]:
         """Everything declared, in the order of declaration."""
-        return tuple(self._settings)
+        return tuple(self._settings.values())
 
     @property
     def devices(self) -> list[Device]:
@@ -59,6 +60,7 @@ class Topology:
             raise fault(f"the topology already has a namespace {name!r}", "give each namespace its own name")
         namespace = Namespace(self, name)
         self.namespaces[name] = namespace
+        self._numbers[namespace] = len(self.namespaces)
         place = origin()
         self.declare(Netns(netns=name, origin=place))
         self.declare(Up(netns=name, origin=place, device=namespace.lo, scenery=LO_IS_UP, implied=True))
@@ -91,21 +93,16 @@ class Topology:
 
     def declare(self, setting: Setting) -> None:
         """Add a setting; refuse one that is there already or comes when the network is up."""
-        self._refuse_if_live(setting.command.splitlines()[0])
-        if setting.command in self._known:
-            raise fault(f"declared twice: {setting.command.splitlines()[0]}", "remove one of the two")
-        if isinstance(setting, Sysctl):
-            for other in self._settings:
-                if isinstance(other, Sysctl) and (other.netns, other.key) == (setting.netns, setting.key):
-                    raise fault(
-                        f"{setting.key} is already {other.value} in {setting.netns!r} (line {other.origin.line})",
-                        "declare one value; an act can change it with net.sysctl()",
-                    )
-        conflict.refuse(setting, self._settings)
+        command = setting.command
+        if self._live:
+            self._refuse_if_live(command.splitlines()[0])
+        if command in self._settings:
+            raise fault(f"declared twice: {command.splitlines()[0]}", "remove one of the two")
+        self.conflicts.refuse(setting)
         if self._scenery and not setting.scenery:
             setting = dataclasses.replace(setting, scenery=self._scenery)
-        self._known.add(setting.command)
-        self._settings.append(setting)
+        self._settings[command] = setting
+        self.conflicts.add(setting)
 
     def freeze(self) -> None:
         """Check the whole, and refuse declarations from now on, since the network comes up."""
@@ -114,7 +111,7 @@ class Topology:
 
     def check(self) -> None:
         """Refuse what can be judged only when all is declared, at the line of what is wrong."""
-        conflict.refuse_whole(self._settings)
+        conflict.refuse_whole(self.settings)
 
     def allow(self, *addresses: str) -> None:
         """Refuse IPv6 addresses where IPv6 is off."""
@@ -132,10 +129,10 @@ class Topology:
     def remove(self, kind: type[OnDevice], device: Interface) -> None:
         """Withdraw the declarations of one kind that stand on `device`."""
         self._refuse_if_live(f"no {kind.__name__.lower()} for {device}")
-        for setting in list(self._settings):
+        for setting in self.settings:
             if type(setting) is kind and setting.device == device:
-                self._settings.remove(setting)
-                self._known.discard(setting.command)
+                del self._settings[setting.command]
+                self.conflicts.remove(setting)
 
     def without(self, commands: Iterable[str]) -> Topology:
         """Return this topology less the settings whose `command` is given, and less what stands on them.
@@ -145,11 +142,10 @@ class Topology:
         """
         gone: set[Setting] = set()
         for command in commands:
-            found = [s for s in self._settings if s.command == command]
-            if not found:
+            if command not in self._settings:
                 raise fault(f"nothing declares {command!r}", "see `pktlab show` for the declared settings")
-            gone.update(found)
-        kept = [s for s in self._settings if s not in gone]
+            gone.add(self._settings[command])
+        kept = [s for s in self.settings if s not in gone]
         spaces = {s.netns for s in kept if isinstance(s, Netns)}
         lost = {device for s in gone if isinstance(s, Link) for device in s.creates}
         while True:
@@ -167,16 +163,17 @@ class Topology:
         The declared objects are shared, so the acts of the lab run on it unchanged.
         """
         held = Topology(arp_timeout=self.arp_timeout, ipv6=self.ipv6)
-        held._settings = list(settings)
-        held._known = {s.command for s in held._settings}
+        held._settings = {s.command: s for s in settings}
+        for setting in held.settings:
+            held.conflicts.add(setting)
         held._index = self._index
-        spaces = {s.netns for s in held._settings if isinstance(s, Netns)}
+        spaces = {s.netns for s in held.settings if isinstance(s, Netns)}
         held.namespaces = {name: n for name, n in self.namespaces.items() if name in spaces}
         return held
 
     def mac(self, namespace: Namespace, number: int) -> str:
         """Return the MAC of the `number`-th interface of a namespace: locally administered, unique in the lab."""
-        place = list(self.namespaces.values()).index(namespace) + 1 if namespace in self.namespaces.values() else 0
+        place = self._numbers.get(namespace, 0)
         return f"02:00:{place >> 8:02x}:{place & 255:02x}:{number >> 8:02x}:{number & 255:02x}"
 
     def next_index(self) -> int:
