@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from pktlab import __version__
+from pktlab.cli.ablate import ablate
 from pktlab.cli.claims import claims
 from pktlab.cli.coercion import lighten
 from pktlab.cli.doctor import doctor
@@ -75,6 +76,19 @@ app.command(
     + "  3  this machine cannot run labs (see pktlab doctor)\n"
     + "  4  inconclusive: frames were lost",
 )(run)
+app.command(
+    "ablate",
+    short_help="Which acts break without which setting.",
+    epilog=_EXAMPLE
+    + "  pktlab ablate bridge_swallows_arp_reply -k address_on_the_port\n"
+    + "  pktlab ablate --all --strict\n\n\b\n"
+    + "Exit status:\n"
+    + "  0  the table is whole; with --strict, nothing in it is idle or vacuous\n"
+    + "  1  an act fails with nothing taken away; with --strict, something is idle or vacuous\n"
+    + "  2  wrong use: unknown lab, unreadable file, bad option\n"
+    + "  3  this machine cannot run labs (see pktlab doctor)\n"
+    + "  4  inconclusive: frames were lost with nothing taken away",
+)(ablate)
 app.command(
     "claims",
     short_help="Each claim of the documents with its verdict.",
