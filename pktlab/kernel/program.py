@@ -26,6 +26,7 @@ PACKAGES = {
     "nginx": "nginx-light",
     "nsenter": "util-linux",
     "ping": "iputils-ping",
+    "route": "net-tools",
     "ss": "iproute2",
     "tc": "iproute2",
     "tcpdump": "tcpdump",
