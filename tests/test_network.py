@@ -203,6 +203,20 @@ def test_ping_refused(words: dict[str, Any], message: str) -> None:
             net.ping(**given)
 
 
+@sandboxed
+def test_settle_waits_for_a_neighbour_that_is_asked_again() -> None:
+    topology = pair()
+    a, _b, one, two = ends(topology)
+    with Network(topology) as net:
+        assert net.ping("10.0.0.2", dev=one)
+        with net.capture() as seen:
+            # The question is put by a timer, at the next tick of the clock.
+            net.run(a, ["ip", "neigh", "change", "10.0.0.2", "dev", "eth0", "nud", "probe"])
+        assert seen.path(Ether(dst=two.mac) / ARP(op="who-has")) == [one, two]
+        assert seen.path(ARP(op="is-at")) == [two, one]
+        assert [entry.state for entry in net.neighbours(one)] == ["REACHABLE"]
+
+
 # send
 
 

@@ -23,7 +23,7 @@ NUD = {
     0x40: "NOARP",
     0x80: "PERMANENT",
 }
-NUD_INCOMPLETE = 0x01
+NUD_INCOMPLETE, NUD_PROBE = 0x01, 0x10
 FLAGS = {
     0x1: "UP",
     0x2: "BROADCAST",
@@ -174,9 +174,9 @@ def named(message: bytes) -> tuple[int, str] | None:
 
 
 def unresolved(netlink: Netlink) -> bool:
-    """Tell whether any neighbour is still being asked for (NUD_INCOMPLETE)."""
+    """Tell whether any neighbour is being asked for (NUD_INCOMPLETE), or asked if it is still there (NUD_PROBE)."""
     messages = netlink.dump(link.dump("ip neigh", link.RTM_GETNEIGH))
-    return any(struct.unpack_from("=H", message, 24)[0] & NUD_INCOMPLETE for message in messages)
+    return any(struct.unpack_from("=H", message, 24)[0] & (NUD_INCOMPLETE | NUD_PROBE) for message in messages)
 
 
 def links(netlink: Netlink) -> list[Link]:
