@@ -9,14 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
-from pyroute2.netlink.rtnl.fibmsg import fibmsg
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.ndmsg import ndmsg
-from pyroute2.netlink.rtnl.ndtmsg import ndtmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
-
+from pktlab.kernel.deferred import defer
 from pktlab.kernel.netlink import (
     NLM_F_ACK,
     NLM_F_APPEND,
@@ -35,21 +28,44 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
 RTM_NEWRULE, RTM_DELRULE = 32, 33
 RTM_SETNEIGHTBL = 67
-IPCTNL_MSG_CT_GET = (1 << 8) | 1
+IPCTNL_MSG_CT_NEW, IPCTNL_MSG_CT_GET = 1 << 8, 1 << 8 | 1
 
 CREATE = NLM_F_CREATE | NLM_F_EXCL
 REPLACE = NLM_F_CREATE | NLM_F_REPLACE
 APPEND = NLM_F_CREATE | NLM_F_APPEND
 
-_CLASSES: dict[int, Any] = {
-    **dict.fromkeys((RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK), ifinfmsg),
-    **dict.fromkeys((RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR), ifaddrmsg),
-    **dict.fromkeys((RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE), rtmsg),
-    **dict.fromkeys((RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH), ndmsg),
-    **dict.fromkeys((RTM_NEWRULE, RTM_DELRULE), fibmsg),
-    RTM_SETNEIGHTBL: ndtmsg,
-    **dict.fromkeys((IPCTNL_MSG_CT_GET, 1 << 8), nfct_msg),
-}
+
+def _message_classes() -> dict[int, Any]:
+    defer("pyroute2")
+    from pyroute2.netlink.rtnl.fibmsg import fibmsg
+    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+    from pyroute2.netlink.rtnl.ndmsg import ndmsg
+    from pyroute2.netlink.rtnl.ndtmsg import ndtmsg
+    from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+    return {
+        **dict.fromkeys((RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK), ifinfmsg),
+        **dict.fromkeys((RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR), ifaddrmsg),
+        **dict.fromkeys((RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE), rtmsg),
+        **dict.fromkeys((RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH), ndmsg),
+        **dict.fromkeys((RTM_NEWRULE, RTM_DELRULE), fibmsg),
+        RTM_SETNEIGHTBL: ndtmsg,
+    }
+
+
+# Before a lab's network is made, which has enough to do.
+_CLASSES = _message_classes()
+
+
+def _message_class(kind: int) -> Any:
+    if kind in (IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_NEW):
+        # Only where it is asked for: it comes with a socket, and that with asyncio.
+        from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
+
+        return nfct_msg
+    return _CLASSES[kind]
+
 
 Attributes = list[tuple[str, Any]]
 
@@ -82,7 +98,7 @@ def dump(what: str, kind: int, fields: dict[str, Any] | None = None) -> Request:
 
 
 def _encode(kind: int, flags: int, fields: dict[str, Any], attrs: Attributes) -> bytes:
-    message = _CLASSES[kind]()
+    message = _message_class(kind)()
     message["header"] = {"type": kind, "flags": flags, "sequence_number": 0, "pid": 0}
     for name, value in fields.items():
         message[name] = value
@@ -94,7 +110,7 @@ def _encode(kind: int, flags: int, fields: dict[str, Any], attrs: Attributes) ->
 def decode(data: bytes) -> dict[str, Any]:
     """Decode one message; attributes stand under ``"attrs"`` as a dictionary, nested ones too."""
     kind = int.from_bytes(data[4:6], "little")
-    message = _CLASSES[kind](data)
+    message = _message_class(kind)(data)
     message.decode()
     return _plain(message)
 
