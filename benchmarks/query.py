@@ -15,10 +15,9 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import OURS, Case, Contender, Figures, Metric
 from benchmarks.program import ROOT, need, run
 from benchmarks.scale import Scale
-from pktlab.frame import IN, OUT, Frame
 from pktlab.frames import pcapng
 from pktlab.interface import Interface
-from pktlab.kernel.capture import Sighting
+from pktlab.kernel.storage import Storage, place
 from pktlab.network import Seen
 from pktlab.network.recording import Recording
 
@@ -56,15 +55,15 @@ def _echo(number: int) -> bytes:
     return bytes.fromhex("020000000002020000000001") + b"\x08\0" + ip + icmp + bytes(56)
 
 
-def _sightings(count: int) -> list[Sighting]:
-    """Return what a capture reads: each packet goes through the whole chain, many are on their way at once."""
-    found = []
+def _stored(count: int) -> Storage:
+    """Return what a capture keeps: each packet goes through the whole chain, many are on their way at once."""
+    storage = Storage()
+    places = [place(hop // 2, each.index, hop % 2 == 0) for hop, each in enumerate(INTERFACES)]
     for number in range(count // len(INTERFACES)):
         data = _echo(number)
-        for hop, where in enumerate(INTERFACES):
-            at = (number * len(INTERFACES) + hop) * _STEP
-            found.append(Sighting(at, at, where.netns, where.index, hop % 2 == 0, bytes(bytearray(data))))
-    return found
+        for hop, where in enumerate(places):
+            storage.add(data, (number * len(INTERFACES) + hop) * _STEP, where)
+    return storage
 
 
 def _asked(count: int) -> tuple[int, int]:
@@ -74,13 +73,13 @@ def _asked(count: int) -> tuple[int, int]:
 
 
 def _recording(count: int) -> Recording:
-    recording = Recording()
-    recording.extend(_sightings(count), _resolve)
+    recording = Recording(_stored(count))
+    recording.take(_resolve)
     recording.cut()
     return recording
 
 
-def _resolve(netns: str, index: int) -> Interface:
+def _resolve(netns: int, index: int) -> Interface:
     return INTERFACES[index - 101]
 
 
@@ -115,9 +114,8 @@ def from_file(count: int) -> float:
         path = _written(Path(folder), count)
         began = time.monotonic()
         with path.open("rb") as file:
-            capture = pcapng.read(file)
-        recording = Recording()
-        recording.frames += capture.frames
+            recording = Recording()
+            recording.frames.add(pcapng.frames(file))
         recording.cut()
         _ask(recording, count)
         return time.monotonic() - began
@@ -144,12 +142,8 @@ def _apart(work: Callable[[int], float], count: int) -> Figures:
 
 def _written(folder: Path, count: int) -> Path:
     path = folder / "frames.pcapng"
-    frames = (
-        Frame(number, s.time, _resolve(s.netns, s.index), OUT if s.outgoing else IN, s.data)
-        for number, s in enumerate(_sightings(count), 1)
-    )
     with path.open("wb") as file:
-        pcapng.write(file, frames, INTERFACES)
+        pcapng.write(file, _recording(count).frames, INTERFACES)
     return path
 
 

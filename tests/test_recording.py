@@ -22,7 +22,7 @@ def recording(rng: Random) -> Recording:
     frames = sightings(*[(*rng.choice(places), rng.choice(kinds)) for _ in range(40)])
     out = Recording()
     for end in (rng.randint(1, 15), 25, 40):
-        out.frames += frames[len(out.frames) : end]
+        out.frames.add(frames[len(out.frames) : end])
         if rng.random() < 0.5:
             assert out.journeys
         if end < 40:

@@ -8,16 +8,19 @@ have one mark; or none, where they are built in an unusual way: then their key i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from operator import attrgetter
+from itertools import compress, count, repeat
+from operator import add
 from typing import Any
 
 from pktlab.frame import Frame
 from pktlab.frames.headers import VXLAN_PORTS
 from pktlab.frames.journey import loose_key
 
-_Find = Callable[[bytes], re.Match[bytes] | None]
+Buffer = bytes | bytearray | memoryview
+_Find = Callable[..., re.Match[bytes] | None]
+_REMEMBERED = 1 << 12  # so many frames are kept with the answer
 
 _TAG = rb"(?:\x81\x00|\x88\xa8|\x91\x00).."
 # A tunnel's headers, in which the lengths leave room for two tags and an IPv6 header, so that `headers` looks inside.
@@ -46,22 +49,41 @@ def _finder(vxlan_ports: frozenset[int]) -> _Find:
 
 def kin(frames: Iterable[Frame], of: Iterable[Frame], *, vxlan_ports: frozenset[int] = VXLAN_PORTS) -> list[Frame]:
     """Return those of the frames that have a loose key in common with any of some others; in order."""
-    find = _finder(vxlan_ports)
-    keys = {loose_key(data, vxlan_ports) for data in {frame.data for frame in of}}
-    marks = {_mark(key, find) for key in keys}
-    every = list(frames)
-    alike = []
-    for frame, match in zip(every, map(find, map(attrgetter("data"), every)), strict=True):
-        if match is None or match[match.lastindex or 0] in marks:
-            alike.append(frame)
-    known: dict[bytes, bool] = {}  # what crosses a wire is seen again
-    out = []
-    for frame in alike:
-        if frame.data not in known:
-            known[frame.data] = loose_key(frame.data, vxlan_ports) in keys
-        if known[frame.data]:
-            out.append(frame)
-    return out
+    family = Family((frame.data for frame in of), vxlan_ports=vxlan_ports)
+    return [frame for frame in frames if family.has(frame.data)]
+
+
+class Family:
+    """The loose keys of some frames, to find others that have one of them."""
+
+    def __init__(self, of: Iterable[bytes], *, vxlan_ports: frozenset[int] = VXLAN_PORTS) -> None:
+        self._vxlan_ports = vxlan_ports
+        self._find = _finder(vxlan_ports)
+        self._keys = {loose_key(data, vxlan_ports) for data in set(of)}
+        self._marks = {_mark(key, self._find) for key in self._keys}
+        self._known: dict[bytes, bool] = {}  # what crosses a wire is seen again
+
+    def has(self, data: bytes) -> bool:
+        """Tell whether a frame has one of the keys."""
+        match = self._find(data)
+        return self._likely(match) and self._surely(data)
+
+    def _likely(self, match: re.Match[bytes] | None) -> bool:
+        return match is None or match[match.lastindex or 0] in self._marks
+
+    def _surely(self, data: bytes) -> bool:
+        if data not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[data] = loose_key(data, self._vxlan_ports) in self._keys
+        return self._known[data]
+
+    def scan(self, buffer: Buffer, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[int]:
+        """Yield which of the frames that lie in a buffer have one of the keys, counted from 0."""
+        likely = map(self._likely, map(self._find, repeat(buffer), offsets, map(add, offsets, lengths)))
+        for index in compress(count(), likely):
+            if self._surely(bytes(buffer[offsets[index] : offsets[index] + lengths[index]])):
+                yield index
 
 
 def _mark(key: tuple[Any, ...], find: _Find) -> bytes | None:

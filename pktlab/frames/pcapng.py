@@ -7,8 +7,7 @@ of a packet (``frame.packet_id == 1`` shows its path), comments, names for addre
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -72,19 +71,23 @@ def write(
     `interfaces` are described in the order given, and after them those that only frames name. `comments` are by
     `Frame.number`, `names` by IP address, `dropped` counts the frames lost on an interface.
     """
-    frames = list(frames)
-    known = list(dict.fromkeys([*interfaces, *(frame.interface for frame in frames)]))
-    index = {interface: position for position, interface in enumerate(known)}
+    index = {interface: position for position, interface in enumerate(dict.fromkeys(interfaces))}
     texts = [(_COMMENT, section_comment), (_SHB_HARDWARE, hardware), (_SHB_OS, os), (_SHB_USERAPPL, application)]
     section = pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
     file.write(_block(_SECTION, section + _options([(code, text.encode()) for code, text in texts if text])))
-    for interface in known:
+    for interface in index:
         file.write(_block(_INTERFACE, pack("<HHI", _ETHERNET, 0, 0) + _options(_described(interface))))
     if names:
         records = b"".join(_name_record(address, name) for address, name in names.items())
         file.write(_block(_NAMES, records + bytes(4)))
     comments = comments or {}
+    counts, first, last = dict.fromkeys(index, 0), None, 0
     for frame in frames:
+        if frame.interface not in index:
+            index[frame.interface], counts[frame.interface] = len(index), 0
+            file.write(_block(_INTERFACE, pack("<HHI", _ETHERNET, 0, 0) + _options(_described(frame.interface))))
+        counts[frame.interface] += 1
+        first, last = frame.time if first is None else min(first, frame.time), max(last, frame.time)
         options = [(_COMMENT, text.encode()) for text in comments.get(frame.number, ())]
         options.append((_EPB_FLAGS, pack("<I", _DIRECTIONS.get(frame.direction, 0))))
         if frame.packet:
@@ -93,23 +96,21 @@ def write(
             "<IIIII", index[frame.interface], *_halves(frame.time), len(frame.data), max(frame.length, len(frame.data))
         )
         file.write(_block(_PACKET, fixed + _padded(frame.data) + _options(options)))
-    _write_statistics(file, frames, known, dropped or {})
+    _write_statistics(file, counts, (first or 0, last), dropped or {})
 
 
 def _write_statistics(
-    file: BinaryIO, frames: Sequence[Frame], interfaces: Sequence[Interface], dropped: Mapping[Interface, int]
+    file: BinaryIO, counts: Mapping[Interface, int], times: tuple[int, int], dropped: Mapping[Interface, int]
 ) -> None:
-    times = [frame.time for frame in frames] or [0]
-    start, end = pack("<II", *_halves(min(times))), pack("<II", *_halves(max(times)))
-    seen = Counter(frame.interface for frame in frames)
-    for position, interface in enumerate(interfaces):
+    start, end = (pack("<II", *_halves(time)) for time in times)
+    for position, (interface, seen) in enumerate(counts.items()):
         lost = dropped.get(interface, 0)
         options = [
             (_ISB_STARTTIME, start),
             (_ISB_ENDTIME, end),
-            (_ISB_IFRECV, pack("<Q", seen[interface] + lost)),
+            (_ISB_IFRECV, pack("<Q", seen + lost)),
             (_ISB_IFDROP, pack("<Q", lost)),
-            (_ISB_USRDELIV, pack("<Q", seen[interface])),
+            (_ISB_USRDELIV, pack("<Q", seen)),
         ]
         file.write(_block(_STATISTICS, pack("<I", position) + end + _options(options)))
 
@@ -121,6 +122,11 @@ def read(file: BinaryIO) -> Capture:
     `LabError` with the offset for a file that is no whole pcapng of Ethernet frames.
     """
     return _Reader(file.read(), str(getattr(file, "name", "capture"))).read()
+
+
+def frames(file: BinaryIO) -> Iterator[Frame]:
+    """Yield the frames of a pcapng file, as `read` has them, one by one."""
+    return _Reader(file.read(), str(getattr(file, "name", "capture"))).frames()
 
 
 def read_packets(path: str | Path) -> list[tuple[int, bytes]]:
@@ -154,6 +160,7 @@ class _Reader:
         self.order = "<"
         self.described: list[_Described] = []
         self.capture = Capture()
+        self.count = 0
 
     def wrong(self, offset: int, what: str) -> LabError:
         return LabError(f"{self.name}: offset {offset}: {what}")
@@ -164,10 +171,14 @@ class _Reader:
         return unpack_from(self.order + layout, self.data, offset)
 
     def read(self) -> Capture:
+        self.capture.frames = list(self.frames())
+        return self.capture
+
+    def frames(self) -> Iterator[Frame]:
         if self.data[:4] != b"\x0a\x0d\x0d\x0a":
             kind = "an empty file" if not self.data else "no pcapng file: it does not start with a section header block"
             raise self.wrong(0, kind)
-        readers = {
+        readers: dict[int, Callable[[int, int], Frame | None]] = {
             _SECTION: self.section,
             _INTERFACE: self.interface,
             _NAMES: self.names,
@@ -190,9 +201,10 @@ class _Reader:
             if again != length:
                 raise self.wrong(at + length - 4, f"the block starts with length {length} and ends with {again}")
             if reader := readers.get(kind):
-                reader(at + 8, at + length - 4)
+                frame = reader(at + 8, at + length - 4)
+                if frame is not None:
+                    yield frame
             at += length
-        return self.capture
 
     def options(self, at: int, end: int) -> Iterator[tuple[int, int, bytes]]:
         """(code, offset, value) of each option."""
@@ -249,14 +261,14 @@ class _Reader:
             raise self.wrong(offset, f"interface {index} is not described; there are {len(self.described)}")
         return self.described[index]
 
-    def packet(self, at: int, end: int) -> None:
+    def packet(self, at: int, end: int) -> Frame:
         index, high, low, kept, length = self.unpack("IIIII", at, end, "a packet")
         described = self.which(index, at)
         start = at + 20
         if start + kept > end:
             raise self.wrong(at + 12, f"a packet of {kept} bytes runs over the end of its block")
         time = (high << 32 | low) * 10**9 // described.units + described.offset * 10**9
-        number = len(self.capture.frames) + 1
+        number = self.count = self.count + 1
         frame = Frame(number, time, described.interface, IN, self.data[start : start + kept], length)
         for code, offset, value in self.options(start + kept + -kept % 4, end):
             if code == _COMMENT:
@@ -265,7 +277,7 @@ class _Reader:
                 frame.direction = OUT if self.number(value, 4, offset) & 3 == _DIRECTIONS[OUT] else IN
             elif code == _EPB_PACKETID:
                 frame.packet = self.number(value, 8, offset)
-        self.capture.frames.append(frame)
+        return frame
 
     def names(self, at: int, end: int) -> None:
         while at < end:

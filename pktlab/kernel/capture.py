@@ -1,93 +1,65 @@
-"""Capture of every interface of every namespace: one AF_PACKET socket a namespace, one thread for all.
+"""Capture of every interface of every namespace: one packet socket a namespace, one thread for all.
 
-A socket that is bound to no interface sees them all and leaves them as they are: binding to a bridge and
-making it promiscuous would show frames that are merely forwarded between its ports. One socket a
-namespace keeps the order in which that namespace's interfaces saw a packet, which separate sockets lose, since a
-port and its bridge share a timestamp. See packet(7).
+A namespace is heard by a `Queue`, which has the lowest latency, or by a `Ring`, which has the most room: when asked
+for, or when a queue fills. Either way the order of its frames is that in which its interfaces saw them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
-import socket
-import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
-from pktlab.kernel.mmsg import Receiver, bind_all
+from pktlab.errors import PktlabError
+from pktlab.kernel.fence import Fence
+from pktlab.kernel.mmsg import Receiver
 from pktlab.kernel.netns import Netns
+from pktlab.kernel.queue import Queue
+from pktlab.kernel.ring import Ring, size_for
+from pktlab.kernel.storage import Storage
 
-ETH_P_ALL = 0x0003
-SOL_PACKET = 263
-PACKET_STATISTICS = 6
-PACKET_AUXDATA = 8
-PACKET_OUTGOING = 4
-SO_TIMESTAMPNS = 35
-SO_RCVBUFFORCE = 33
-TP_STATUS_VLAN_VALID = 0x10
-TP_STATUS_VLAN_TPID_VALID = 0x40
-ETH_P_8021Q = 0x8100
-
-_SOCKADDR_LL = struct.Struct("=HHiHB")
 _WANTED_QUEUE = 64 << 20
-# What a capture may keep in memory; frames beyond count as lost, so that nothing is claimed about them.
-MEMORY_LIMIT = 512 << 20
-# What a frame takes besides its bytes, here and as part of a recording.
-OVERHEAD = 400
-
-
-@dataclass(slots=True)
-class Sighting:
-    """A frame as it was read: `order` is its time, raised to that of the frame read before it in the same
-    namespace if that is later; sorted by it, the frames of all namespaces are in true order."""
-
-    order: int
-    time: int
-    netns: str
-    index: int
-    outgoing: bool
-    data: bytes
 
 
 class Recorder:
-    """Records all frames of several namespaces from `start` on.
+    """Records all frames of several namespaces from `start` on, as rows of `storage`.
 
-    `lost` counts, by namespace, the frames that the kernel or the memory limit dropped.
+    A namespace's number in their places is its place in `names`. `lost` counts, by namespace, the frames that the
+    kernel dropped, and those for which the storage had no room.
     """
 
-    def __init__(self, namespaces: Sequence[Netns], *, queue: int = _WANTED_QUEUE) -> None:
-        self.sightings: list[Sighting] = []
-        self.lost: dict[str, int] = {namespace.name: 0 for namespace in namespaces}
+    def __init__(
+        self, namespaces: Sequence[Netns], *, queue: int = _WANTED_QUEUE, storage: Storage | None = None
+    ) -> None:
+        self.names = [namespace.name for namespace in namespaces]
+        self.storage = Storage() if storage is None else storage
+        self.lost: dict[str, int] = dict.fromkeys(self.names, 0)
         self.failure: BaseException | None = None
+        self.automatic = True  # whether a ring takes over where a queue fills
+        self._namespaces = list(namespaces)
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # held while waiting for the other
-        self._bytes = 0
-        self._beyond = 0  # read, but not kept
-        self._latest: dict[str, int] = dict.fromkeys(self.lost, 0)
-        self._sockets: dict[str, socket.socket] = {}
         self._receiver = Receiver()
-        for namespace in namespaces:
-            self._sockets[namespace.name] = self._open(namespace, queue)
+        self._queues: dict[int, Queue] = {}
+        self._rings: dict[int, Ring] = {}
+        self._retired: list[Queue] = []
+        self._moving: set[int] = set()
+        self._movers: list[threading.Thread] = []
+        self._poll = select.epoll()
+        self._heard: dict[int, int] = {}  # descriptor -> number of the namespace
+        for number, namespace in enumerate(namespaces):
+            self._queues[number] = Queue(namespace, number, self.storage, self._receiver, size=queue)
+            self._hear(self._queues[number], number)
         self._stop_read, self._stop_write = os.pipe()
+        self._poll.register(self._stop_read, select.EPOLLIN)
         self._thread: threading.Thread | None = None
 
-    @staticmethod
-    def _open(namespace: Netns, queue: int) -> socket.socket:
-        # Protocol 0 first and bind later: a socket that receives while its options are being set costs 15 ms.
-        packet = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        packet.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        packet.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-        try:
-            packet.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, queue)
-        except PermissionError:
-            packet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, queue)
-        bind_all(packet.fileno(), ETH_P_ALL)
-        return packet
+    def _hear(self, source: Queue | Ring, number: int) -> None:
+        self._heard[source.fileno()] = number
+        self._poll.register(source, select.EPOLLIN)
 
     def start(self) -> None:
         """Start the thread that empties the sockets as frames come in."""
@@ -95,24 +67,20 @@ class Recorder:
         self._thread.start()
 
     def _run(self) -> None:
-        poll = select.epoll()
         try:
-            for each in self._sockets.values():
-                poll.register(each, select.EPOLLIN)
-            poll.register(self._stop_read, select.EPOLLIN)
             while True:
-                if any(descriptor == self._stop_read for descriptor, _ in poll.poll()):
+                ready = [descriptor for descriptor, _ in self._poll.poll()]
+                if self._stop_read in ready:
                     return
-                self.drain()
+                self.read(ready)
         except BaseException as error:
             # Shown by the next question, in the thread that asks it.
             self.failure = error
-        finally:
-            poll.close()
 
     @contextlib.contextmanager
-    def _fairly(self) -> Iterator[None]:
-        # In a storm the capture's thread would take the lock again before who waits for it is awake.
+    def fairly(self) -> Iterator[None]:
+        """Keep the capture's thread from reading within the block."""
+        # In a storm that thread would take the lock again before who waits for it is awake.
         with self._turn:
             self._lock.acquire()
         try:
@@ -120,91 +88,164 @@ class Recorder:
         finally:
             self._lock.release()
 
+    def read(self, ready: Sequence[int]) -> None:
+        """Read from the sockets that have something, by their descriptors."""
+        with self.fairly():
+            now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            for descriptor in ready:
+                number = self._heard.get(descriptor)
+                if number is None:
+                    continue
+                if (ring := self._rings.get(number)) and ring.fileno() == descriptor:
+                    if not ring.read():
+                        ring.settle_error()
+                elif (queue := self._queues.get(number)) and queue.read(now, self._marker):
+                    self._filling(number)
+
+    def _marker(self, data: bytes, stamp: int, place: int) -> bool:
+        return False
+
     def drain(self) -> int:
         """Read what the sockets hold; return how many frames have been read since the start."""
-        with self._fairly():
+        with self.fairly():
             # In a storm there is always more; what comes from now on is for the next call.
             now = time.clock_gettime_ns(time.CLOCK_REALTIME)
-            for name, each in self._sockets.items():
-                self._read(name, each, now)
-            return len(self.sightings) + self._beyond
+            for queue in self._queues.values():
+                queue.read(now, self._marker)
+            for ring in self._rings.values():
+                ring.drain(now)
+            queues = [*self._queues.values(), *self._retired]
+            return sum(queue.count for queue in queues) + sum(ring.count for ring in self._rings.values())
 
-    def _read(self, netns: str, packet: socket.socket, until: int) -> None:
-        descriptor, stamp = packet.fileno(), 0
-        while stamp <= until:
-            try:
-                frames = self._receiver.receive(descriptor)
-            except OSError as error:
-                # An interface went down or away under the socket; the frames before it are safe.
-                if error.errno == errno.ENETDOWN:
-                    continue
-                raise
-            if not frames:
-                return
-            for data, control, address in frames:
-                stamp = self._keep(netns, data, control, address)
-
-    def _keep(self, netns: str, data: bytes, control: bytes, address: bytes) -> int:
-        stamp, tag = _control(control)
-        if tag:
-            data = data[:12] + tag + data[12:]
-        order = self._latest[netns] = max(self._latest[netns], stamp)
-        if self._bytes + len(data) + OVERHEAD > MEMORY_LIMIT:
-            self.lost[netns] += 1
-            self._beyond += 1
-            return stamp
-        self._bytes += len(data) + OVERHEAD
-        _family, _protocol, index, _hatype, kind = _SOCKADDR_LL.unpack_from(address)
-        self.sightings.append(Sighting(order, stamp, netns, index, kind == PACKET_OUTGOING, data))
-        return stamp
+    def index(self) -> int:
+        """Make rows of all that was read; return how many rows there are."""
+        with self.fairly():
+            for ring in self._rings.values():
+                ring.index(self._marker)
+            return len(self.storage)
 
     def losses(self) -> dict[str, int]:
-        """Return by namespace how many frames have been lost since the start (PACKET_STATISTICS in packet(7))."""
-        with self._fairly():
-            for name, each in self._sockets.items():
-                # Reading resets the counter.
-                _seen, dropped = struct.unpack("=II", each.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
-                self.lost[name] += dropped
-            return dict(self.lost)
+        """Return by namespace how many frames have been lost since the start."""
+        with self.fairly():
+            lost = dict.fromkeys(self.names, 0)
+            for number, queue in self._queues.items():
+                lost[self.names[number]] += queue.losses()
+            for number, ring in self._rings.items():
+                lost[self.names[number]] += ring.losses()
+            for queue in self._retired:
+                lost[queue.name] += queue.lost
+            self.lost = lost
+            return dict(lost)
+
+    def _filling(self, number: int) -> None:
+        """Let a ring take over from a queue that is half full."""
+        if not self.automatic or number in self._moving or number in self._rings:
+            return
+        mover = threading.Thread(target=self._move_quietly, args=([number],), name="capture ring", daemon=True)
+        self._movers.append(mover)
+        mover.start()
+
+    def _move_quietly(self, numbers: list[int]) -> None:
+        # Where there is no ring to be had, the queue goes on; what it drops is counted.
+        with contextlib.suppress(PktlabError):
+            self.use_rings(numbers)
+
+    def use_rings(self, numbers: Sequence[int] | None = None) -> None:
+        """Let rings hear some namespaces, or all, from now on; no frame is lost or kept twice by that.
+
+        Ring and queue hear side by side for a while. A frame has one stamp, which both of them tell; those stamped up
+        to a moment are the queue's, later ones the ring's. The first round of the fence makes sure that what is stamped
+        after that moment is heard by the ring, the second that what was stamped before is in the queue. Must be
+        called in the sandbox's first namespace. Raises KernelError, DeadlineExceeded.
+        """
+        with self.fairly():
+            every = range(len(self._namespaces)) if numbers is None else numbers
+            moved = [number for number in every if number not in self._rings and number not in self._moving]
+            self._moving.update(moved)
+        if not moved:
+            return
+        size = size_for(len(self._namespaces))
+        fence = Fence()
+        opened: dict[int, Ring] = {}
+        try:
+            for number in moved:
+                opened[number] = Ring(self._namespaces[number], number, self.storage, size=size, since=None)
+                with self.fairly():
+                    self._rings[number] = opened[number]
+                    self._hear(opened[number], number)
+            fence.round()
+            self._cut(opened)
+            fence.round()
+            self._retire(opened)
+        except BaseException:
+            self._undo(opened)
+            raise
+        finally:
+            fence.close()
+            self._moving.difference_update(moved)
+
+    def _cut(self, opened: dict[int, Ring]) -> None:
+        with self.fairly():
+            moment = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            for number, ring in opened.items():
+                ring.begin(moment)
+                self._queues[number].until = moment
+
+    def _retire(self, numbers: Iterable[int]) -> None:
+        """Read the rest of some queues, and close them."""
+        retired = []
+        with self.fairly():
+            now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            for number in numbers:
+                queue = self._queues.pop(number)
+                queue.read(now, self._marker)
+                queue.losses()
+                self._forget(queue)
+                retired.append(queue)
+            self._retired += retired
+        _close(retired)
+
+    def _undo(self, opened: dict[int, Ring]) -> None:
+        """Leave the namespaces to their queues, unless a ring has begun already."""
+        with self.fairly():
+            idle = [number for number, ring in opened.items() if ring.since is None]
+            rings = [self._rings.pop(number) for number in idle if number in self._rings]
+            for ring in rings:
+                self._forget(ring)
+        _close(rings)
+
+    def _forget(self, source: Queue | Ring) -> None:
+        self._poll.unregister(source)
+        del self._heard[source.fileno()]
+
+    @property
+    def rings(self) -> dict[str, int]:
+        """By namespace, for each that a ring hears: how often that was full."""
+        return {self.names[number]: ring.frozen for number, ring in self._rings.items()}
 
     def stop(self) -> None:
         """Stop reading; the frames read so far stay."""
+        for mover in self._movers:
+            mover.join()
         if self._thread is not None:
             os.write(self._stop_write, b"x")
             self._thread.join()
             self._thread = None
 
     def close(self) -> None:
-        """Stop, and close the sockets; each close waits for the kernel, so they are closed side by side."""
+        """Stop, and close the sockets."""
         self.stop()
-        closing = [threading.Thread(target=each.close) for each in self._sockets.values()]
-        for thread in closing:
-            thread.start()
-        for thread in closing:
-            thread.join()
+        _close([*self._queues.values(), *self._rings.values()])
+        self.storage.close()
+        self._poll.close()
         os.close(self._stop_read)
         os.close(self._stop_write)
 
 
-def _control(control: bytes) -> tuple[int, bytes]:
-    """Return the time in nanoseconds and the VLAN tag out of a message's control data (cmsg(3))."""
-    stamp, tag, offset = 0, b"", 0
-    while offset + 16 <= len(control):
-        length, level, kind = struct.unpack_from("=Qii", control, offset)
-        if length < 16:
-            break
-        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
-            seconds, nanoseconds = struct.unpack_from("=qq", control, offset + 16)
-            stamp = seconds * 1_000_000_000 + nanoseconds
-        elif level == SOL_PACKET and kind == PACKET_AUXDATA:
-            tag = _vlan_tag(control[offset + 16 : offset + length])
-        offset += (length + 7) & ~7
-    return stamp, tag
-
-
-def _vlan_tag(auxdata: bytes) -> bytes:
-    """Return the 802.1Q tag that the kernel took off the frame, or nothing."""
-    status, _len, _snaplen, _mac, _net, tci, tpid = struct.unpack_from("=IIIHHHH", auxdata)
-    if not status & TP_STATUS_VLAN_VALID:
-        return b""
-    return struct.pack("!HH", tpid if status & TP_STATUS_VLAN_TPID_VALID else ETH_P_8021Q, tci)
+def _close(sources: Sequence[Queue | Ring]) -> None:
+    """Close sockets side by side, since each close waits for the kernel."""
+    closing = [threading.Thread(target=each.close) for each in sources]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join()

@@ -18,8 +18,8 @@ from itertools import accumulate
 MSG_DONTWAIT = 0x40
 # The largest frame is a TCP super-packet of 64 KiB behind its Ethernet header and tags.
 SNAPLEN = (1 << 16) + 64
-_CONTROL = 128
-_ADDRESS = 20
+CONTROL = 128
+ADDRESS = 20
 
 
 class _Iovec(ctypes.Structure):
@@ -42,8 +42,15 @@ class _Mmsghdr(ctypes.Structure):
     _fields_ = (("header", _Msghdr), ("length", ctypes.c_uint32))
 
 
+_IOVEC = ctypes.sizeof(_Iovec)
+# A struct mmsghdr in words of 8 bytes, and where in it what is needed lies.
+_WORDS = ctypes.sizeof(_Mmsghdr) // 8
+_IOV, _IOVLEN, _CONTROLLEN = (getattr(_Msghdr, name).offset // 8 for name in ("iov", "iovlen", "controllen"))
+_LENGTH = _Mmsghdr.length.offset // 8
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _recvmmsg = _libc.recvmmsg
+_recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
 _sendmmsg = _libc.sendmmsg
 _sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 
@@ -60,60 +67,61 @@ def bind_all(descriptor: int, protocol: int) -> None:
 
 
 class Receiver:
-    """Buffers for `count` frames at a time; not to be shared between threads without a lock."""
+    """Buffers for `count` frames at a time; not to be shared between threads without a lock.
+
+    What `receive` read stays until it is called again: `data` is a frame, `control` and `address` have CONTROL and
+    ADDRESS bytes for each.
+    """
 
     def __init__(self, count: int = 64) -> None:
-        self._count = count
-        self._data = bytearray(count * SNAPLEN)
-        self._control = bytearray(count * _CONTROL)
-        self._address = bytearray(count * _ADDRESS)
+        self.count = count
+        self.control = bytearray(count * CONTROL)
+        self.address = bytearray(count * ADDRESS)
+        self._data = memoryview(bytearray(count * SNAPLEN))
         data, control, address = (
-            ctypes.addressof(ctypes.c_char.from_buffer(b)) for b in (self._data, self._control, self._address)
+            ctypes.addressof(ctypes.c_char.from_buffer(b)) for b in (self._data, self.control, self.address)
         )
         self._vectors = (_Iovec * count)()
-        self._headers = (_Mmsghdr * count)()
+        headers = (_Mmsghdr * count)()
         for i in range(count):
             self._vectors[i].base = data + i * SNAPLEN
             self._vectors[i].length = SNAPLEN
-            header = self._headers[i].header
-            header.name = address + i * _ADDRESS
+            header = headers[i].header
+            header.name = address + i * ADDRESS
+            header.namelen = ADDRESS
             header.iov = ctypes.pointer(self._vectors[i])
             header.iovlen = 1
-            header.control = control + i * _CONTROL
+            header.control = control + i * CONTROL
+            header.controllen = CONTROL
+        # The kernel writes lengths into the headers, so each call begins with these.
+        self._fresh = bytes(headers)
+        self._headers = array("Q", self._fresh)
+        self._headers_at = self._headers.buffer_info()[0]
 
-    def receive(self, descriptor: int) -> list[tuple[bytes, bytes, bytes]]:
-        """Read what is there without waiting: frame, control data and sockaddr_ll of each; empty if nothing is.
-
-        Raises OSError.
-        """
-        for message in self._headers:
-            message.header.namelen = _ADDRESS
-            message.header.controllen = _CONTROL
-        got = _recvmmsg(descriptor, self._headers, self._count, MSG_DONTWAIT, None)
+    def receive(self, descriptor: int) -> int:
+        """Read what is there without waiting; return how many frames. Raises OSError."""
+        ctypes.memmove(self._headers_at, self._fresh, len(self._fresh))
+        got: int = _recvmmsg(descriptor, self._headers_at, self.count, MSG_DONTWAIT, None)
         if got < 0:
             code = ctypes.get_errno()
             if code in (errno.EAGAIN, errno.EINTR):
-                return []
+                return 0
             raise OSError(code, os.strerror(code))
-        frames = []
-        for i in range(got):
-            message = self._headers[i]
-            at, place, where = i * SNAPLEN, i * _CONTROL, i * _ADDRESS
-            frames.append(
-                (
-                    bytes(self._data[at : at + message.length]),
-                    bytes(self._control[place : place + message.header.controllen]),
-                    bytes(self._address[where : where + _ADDRESS]),
-                )
-            )
-        return frames
+        return got
+
+    def data(self, which: int) -> memoryview:
+        """Return a frame's bytes, from the Ethernet header on."""
+        at = which * SNAPLEN
+        return self._data[at : at + (self._headers[which * _WORDS + _LENGTH] & 0xFFFF_FFFF)]
+
+    def control_of(self, which: int) -> bytes:
+        """Return the control data that came with a frame."""
+        at = which * CONTROL
+        return bytes(self.control[at : at + self._headers[which * _WORDS + _CONTROLLEN]])
 
 
 # Frames for one system call: enough that its own cost vanishes, few enough that all that it touches stays in the cache.
 _WINDOW = 256
-_IOVEC = ctypes.sizeof(_Iovec)
-# A struct mmsghdr in words of 8 bytes, and where in it the pointer to the iovec and their number lie.
-_WORDS, _IOV, _IOVLEN = ctypes.sizeof(_Mmsghdr) // 8, _Msghdr.iov.offset // 8, _Msghdr.iovlen.offset // 8
 
 
 class Sender:

@@ -5,33 +5,33 @@ from __future__ import annotations
 import contextlib
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path as File
 from typing import Any
 
 from pktlab.act import Captured, Observation, Packet
 from pktlab.errors import KernelError
-from pktlab.frame import IN, OUT, Frame
+from pktlab.frame import Frame
 from pktlab.frames import annotate, pcapng
+from pktlab.frames.dissect import Pattern
 from pktlab.frames.headers import VXLAN_PORTS
 from pktlab.frames.journey import Journey, follow
-from pktlab.frames.kinship import kin
+from pktlab.frames.kinship import Family
 from pktlab.frames.path import path_of
 from pktlab.frames.words import words
 from pktlab.interface import Interface
-from pktlab.kernel.capture import Sighting
-
-Resolve = Callable[[str, int], Interface]
+from pktlab.kernel.storage import Storage
+from pktlab.network.frames import Frames, Resolve
 
 
 class Recording:
-    """Grows while the act runs. `extend` takes in what was captured; `cut` ends a stretch, beyond which no packet
-    goes on: a window of `net.capture()` opens or closes there, with nothing on its way."""
+    """Grows while the act runs. `take` takes in what was captured; `cut` ends a stretch, beyond which no packet goes
+    on: a window of `net.capture()` opens or closes there, with nothing on its way."""
 
-    def __init__(self, *, vxlan_ports: frozenset[int] = VXLAN_PORTS) -> None:
+    def __init__(self, storage: Storage | None = None, *, vxlan_ports: frozenset[int] = VXLAN_PORTS) -> None:
         self.vxlan_ports = vxlan_ports
-        self.frames: list[Frame] = []
+        self.frames = Frames(storage)
         self.observations: list[Observation] = []
         self._asked_at: list[int] = []
         self._finished: list[Journey] = []
@@ -40,19 +40,9 @@ class Recording:
         self._finished_to = 0  # all before this frame is in _finished; up to _followed in _open
         self._followed = 0
 
-    def extend(self, sightings: Sequence[Sighting], resolve: Resolve) -> None:
-        """Append captured frames; none of them may be older than those that came before, in true order."""
-        # Stable: within a namespace the order of reading is the true one.
-        for sighting in sorted(sightings, key=lambda each: each.order):
-            self.frames.append(
-                Frame(
-                    number=len(self.frames) + 1,
-                    time=sighting.time,
-                    interface=resolve(sighting.netns, sighting.index),
-                    direction=OUT if sighting.outgoing else IN,
-                    data=sighting.data,
-                )
-            )
+    def take(self, resolve: Resolve) -> int:
+        """Take in what the capture has got since; return how many frames there are."""
+        return self.frames.take(resolve)
 
     def cut(self) -> int:
         """End the stretch; return how many frames there are."""
@@ -73,7 +63,7 @@ class Recording:
             for journey in self._open:
                 journey.number += len(self._finished)
                 for frame in journey.frames:
-                    frame.packet = journey.number
+                    frame.packet = self.frames.packets[frame.number - 1] = journey.number
             if end <= self._cuts[-1]:
                 self._finished += self._open
                 self._finished_to, self._open = end, []
@@ -85,6 +75,13 @@ class Recording:
         self._follow()
         return self._finished + self._open
 
+    def matching(self, pattern: Pattern, start: int, stop: int) -> list[Frame]:
+        """Return the frames that a pattern matches, of those between two cuts; in order."""
+        found: list[int] = []
+        for places, buffer, offsets, lengths in self.frames.chunks(start, stop):
+            found += map(places.__getitem__, pattern.scan(buffer, offsets, lengths))
+        return self.frames.kept(found)
+
     def journeys_of(self, frames: Sequence[Frame]) -> list[Journey]:
         """Return the packets that these frames, in order, are sightings of, without following all the others.
 
@@ -95,7 +92,11 @@ class Recording:
             first, last = (bisect_right(frames, edge, key=lambda frame: frame.number) for edge in (start, end))
             wanted = frames[first:last]
             if wanted:
-                alike = kin(islice(self.frames, start, end), wanted, vxlan_ports=self.vxlan_ports)
+                family = Family((frame.data for frame in wanted), vxlan_ports=self.vxlan_ports)
+                found: list[int] = []
+                for places, buffer, offsets, lengths in self.frames.chunks(start, end):
+                    found += map(places.__getitem__, family.scan(buffer, offsets, lengths))
+                alike = self.frames.kept(found)
                 numbers = {frame.number for frame in wanted}
                 packets = [frame.packet for frame in alike]
                 journeys = follow(alike, vxlan_ports=self.vxlan_ports)
@@ -115,7 +116,7 @@ class Recording:
 
     def packets(self) -> list[Packet]:
         """Return every packet as the transcript tells it."""
-        began = self.frames[0].time if self.frames else 0
+        began = self.frames[0].time if len(self.frames) else 0
         return [
             Packet(
                 number=journey.number,
@@ -151,7 +152,7 @@ class Recording:
         for observation, at in zip(self.observations, self._asked_at, strict=True):
             if at:
                 comments.setdefault(at, []).append(f"{observation.question}: {observation.text}")
-        seen = [*interfaces, *dict.fromkeys(f.interface for f in self.frames if f.interface not in set(interfaces))]
+        seen = list(dict.fromkeys([*interfaces, *self.frames.interfaces()]))
         # The kernel counts what it drops by socket, which is one a namespace; it is put down to its first interface.
         losses = {next(i for i in seen if i.netns == netns): count for netns, count in dropped.items() if count}
         path = File(file)

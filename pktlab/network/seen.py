@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 from pktlab.errors import LabError, PatternError
@@ -63,7 +62,7 @@ class Seen:
         if self._stop is None:
             self._settle()
         stop = len(self._recording.frames) if self._stop is None else self._stop
-        matching = compiled.among(islice(self._recording.frames, self._start, stop))
+        matching = self._recording.matching(compiled, self._start, stop)
         numbers = {frame.number for frame in matching}
         found = [
             (journey, [frame for frame in journey.frames if frame.number in numbers])
@@ -100,7 +99,7 @@ class Seen:
                 places.asked("", self._interfaces)
                 return f"the packet goes on to {places}, where the pattern does not match it any more"
         if not found:
-            others = [str(frame.number) for frame in pattern.among(self._recording.frames)]
+            others = [str(frame.number) for frame in self._recording.matching(pattern, 0, len(self._recording.frames))]
             if others:
                 return f"outside of this capture block it was seen: frames {', '.join(others[:8])}"
         return ""
