@@ -154,13 +154,18 @@ def set_master(device: Interface, bridge: Interface | None) -> Request:
     return link.request(what, link.RTM_NEWLINK, _index(device), attrs)
 
 
-def set_bridge(device: Interface, *, ageing_time: float | None, stp: bool | None) -> Request:
-    """Change a living bridge: its ageing time in seconds, and whether it speaks STP."""
+def set_bridge(
+    device: Interface, *, ageing_time: float | None, stp: bool | None, hello_time: float | None
+) -> Request:
+    """Change a living bridge: its times in seconds, and whether it speaks STP."""
     what = f"ip -n {device.netns} link set {device.name} type bridge"
     data: list[list[Any]] = []
     if ageing_time is not None:
         what += f" ageing_time {ageing_time * 100:.0f}"
         data.append(["IFLA_BR_AGEING_TIME", round(ageing_time * 100)])
+    if hello_time is not None:
+        what += f" hello_time {hello_time * 100:.0f}"
+        data.append(["IFLA_BR_HELLO_TIME", round(hello_time * 100)])
     if stp is not None:
         what += f" stp_state {int(stp)}"
         data.append(["IFLA_BR_STP_STATE", int(stp)])

@@ -32,14 +32,22 @@ class Changing(Looking):
         """Take a port out of its bridge."""
         self._ask(build.set_master(self._live(dev), None), carriers=True)
 
-    def set_bridge(self, dev: Interface, *, ageing_time: float | None = None, stp: bool | None = None) -> None:
-        """Change a bridge: its ageing time in seconds (0 makes it a hub), and whether it speaks STP.
+    def set_bridge(
+        self,
+        dev: Interface,
+        *,
+        ageing_time: float | None = None,
+        stp: bool | None = None,
+        hello_time: float | None = None,
+    ) -> None:
+        """Change a bridge: its ageing time (0 makes it a hub), whether it speaks STP, and how often; in seconds.
 
-        With STP on, a port that forwards goes on doing so until a BPDU says otherwise, which takes up to a second:
-        wait for it with ``net.wait()``.
+        With STP on, a port that forwards goes on doing so until a BPDU says otherwise, which takes up to a `hello_time`
+        (1 to 10 s, by itself 2): wait for it with ``net.wait()``.
         """
         ageing = None if ageing_time is None else check.seconds("ageing_time", ageing_time, 0, 10**6)
-        self._ask(build.set_bridge(self._live(dev), ageing_time=ageing, stp=stp), carriers=True)
+        hello = None if hello_time is None else check.seconds("hello_time", hello_time, 1, 10)
+        self._ask(build.set_bridge(self._live(dev), ageing_time=ageing, stp=stp, hello_time=hello), carriers=True)
 
     def delete(self, dev: Interface) -> None:
         """Delete an interface; the other end of a veth goes with it."""
