@@ -98,7 +98,7 @@ def test_a_port_that_does_not_come_up_is_named() -> None:
         net.down(device)
         bed = net._testbed
         with pytest.raises(DeadlineExceeded) as caught:
-            carrier.wait(wanted, bed.netlinks, bed.monitors, bed.controls, timeout=0.05)
+            carrier.wait(wanted, bed.netlinks, bed.pause, timeout=0.05)
     assert "a/p1 not forwarding" in caught.value.message
     assert "a/p0" not in caught.value.message
     assert "a/br0" not in caught.value.message

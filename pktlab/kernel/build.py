@@ -17,6 +17,7 @@ IFF_UP = 1
 NUD_NOARP, NUD_PERMANENT = 0x40, 0x80
 NTF_SELF, NTF_MASTER = 0x02, 0x04
 RTNH_F_ONLINK = 4
+RTEXT_FILTER_SKIP_STATS = 8
 RT_TABLE_MAIN, RT_TABLE_LOCAL = 254, 255
 RTPROT_BOOT, RTPROT_STATIC = 3, 4
 SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254}
@@ -35,16 +36,35 @@ _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 def add_link(setting: settings.Link, descriptors: Mapping[str, int]) -> Request:
     """Return the request that creates a link; `descriptors` are the namespaces', by name (for a veth's peer)."""
+    if isinstance(setting, settings.Veth):
+        # In the order of the slots below.
+        device, peer = setting.device, setting.peer
+        values = (
+            device.index,
+            device.name.encode(),
+            _mac(setting.mac),
+            peer.index,
+            peer.name.encode(),
+            _mac(setting.peer_mac),
+            descriptors[peer.netns],
+        )
+        key = (settings.Veth, setting.mtu, setting.peer_mtu)
+        return link.filled(setting, key, values, lambda: _add_link(setting, descriptors))
+    kind, fields, attrs, flags = _add_link(setting, descriptors)
+    return link.request(setting, kind, fields, attrs, flags=flags)
+
+
+def _add_link(setting: settings.Link, descriptors: Mapping[str, int]) -> link.Message:
     attrs: Attributes = [("IFLA_IFNAME", template.name(setting.device.name))]
     if setting.mac:
         attrs.append(("IFLA_ADDRESS", template.mac(setting.mac)))
+    kind, data = _kind(setting, descriptors)
+    attrs.append(("IFLA_LINKINFO", {"attrs": [["IFLA_INFO_KIND", kind], ["IFLA_INFO_DATA", {"attrs": data}]]}))
     if setting.mtu:
         attrs.append(("IFLA_MTU", setting.mtu))
     if isinstance(setting, settings.Macvlan):
         attrs.append(("IFLA_LINK", setting.link.index))
-    kind, data = _kind(setting, descriptors)
-    attrs.append(("IFLA_LINKINFO", {"attrs": [["IFLA_INFO_KIND", kind], ["IFLA_INFO_DATA", {"attrs": data}]]}))
-    return link.request(setting, link.RTM_NEWLINK, _index(setting.device), attrs, flags=link.CREATE)
+    return link.RTM_NEWLINK, _index(setting.device), attrs, link.CREATE
 
 
 def _kind(setting: settings.Link, descriptors: Mapping[str, int]) -> tuple[str, list[list[Any]]]:
@@ -88,10 +108,14 @@ def _index(device: Interface) -> dict[str, Any]:
     return {"index": template.number(device.index)}
 
 
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
 def request(setting: settings.Setting) -> Request | None:
     """Return the request for a setting of an existing interface; None for what is no business of rtnetlink."""
     match setting:
-        case settings.Bridge(mtu=int(mtu)):
+        case settings.Bridge(mtu=int(mtu)) | settings.Tun(mtu=int(mtu)):
             return set_mtu(setting.device, mtu)
         case settings.Up():
             return set_up(setting.device, True)
@@ -110,11 +134,35 @@ def request(setting: settings.Setting) -> Request | None:
     return None
 
 
+def state(index: int) -> Request:
+    """Ask for a link without its statistics. The kernel settles its carrier before it answers (rtnl_getlink())."""
+    attrs: Attributes = [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)]
+    fields = {"index": template.number(index)}
+    return link.filled("ip link show", "state", (index,), lambda: (link.RTM_GETLINK, fields, attrs, 0))
+
+
 def set_up(device: Interface, up: bool) -> Request:
     """Set an interface administratively up or down."""
     what = f"ip -n {device.netns} link set {device.name} {'up' if up else 'down'}"
     fields = {**_index(device), "flags": IFF_UP if up else 0, "change": IFF_UP}
-    return link.request(what, link.RTM_NEWLINK, fields, [])
+    return link.filled(what, ("up", up), (device.index,), lambda: (link.RTM_NEWLINK, fields, [], 0))
+
+
+def set_up_as_port(up: settings.Up, port: settings.Port) -> Request:
+    """Make an interface a port and set it up with one message: the kernel tells everybody of it once."""
+    fields = {**_index(port.device), "flags": IFF_UP, "change": IFF_UP}
+    attrs: Attributes = [("IFLA_MASTER", template.number(port.bridge.index))]
+    values = (port.device.index, port.bridge.index)
+    whole = link.filled(port, "port", values, lambda: (link.RTM_NEWLINK, fields, attrs, 0))
+    return Request(port, whole.data, port.origin, lambda: [placed(each) for each in (port, up)])
+
+
+def placed(setting: settings.Setting) -> Request:
+    """Return the request for a setting that is rtnetlink's business, with the place that it was declared at."""
+    made = request(setting)
+    if made is None:
+        raise TypeError(f"not to be said in rtnetlink: {setting!r}")
+    return Request(made.what, made.data, setting.origin)
 
 
 def set_neighbour_timers(device: Interface, timers: Mapping[str, str]) -> tuple[Request | None, dict[str, str]]:
@@ -122,20 +170,19 @@ def set_neighbour_timers(device: Interface, timers: Mapping[str, str]) -> tuple[
 
     `timers` are by their names below net/ipv4/neigh. A message of the batch costs a tenth of opening a file in /proc.
     """
-    attrs: list[list[Any]] = []
-    rest = {}
-    for name, value in timers.items():
-        if name in _NEIGHBOUR_PARMS:
-            attrs.append([_NEIGHBOUR_PARMS[name], int(value)])
-        else:
-            rest[name] = value
-    if not attrs:
+    known = {name: int(value) for name, value in timers.items() if name in _NEIGHBOUR_PARMS}
+    rest = {name: value for name, value in timers.items() if name not in known}
+    if not known:
         return None, rest
-    what = f"neighbour timers of {device}"
-    parms = {"attrs": [["NDTPA_IFINDEX", template.number(device.index)], *attrs]}
-    fields = {"family": socket.AF_INET}
-    named: Attributes = [("NDTA_NAME", "arp_cache"), ("NDTA_PARMS", parms)]
-    return link.request(what, link.RTM_SETNEIGHTBL, fields, named), rest
+
+    def example() -> link.Message:
+        attrs = [[_NEIGHBOUR_PARMS[name], value] for name, value in known.items()]
+        parms = {"attrs": [["NDTPA_IFINDEX", template.number(device.index)], *attrs]}
+        named: Attributes = [("NDTA_NAME", "arp_cache"), ("NDTA_PARMS", parms)]
+        return link.RTM_SETNEIGHTBL, {"family": socket.AF_INET}, named, 0
+
+    key = ("timers", *known.items())
+    return link.filled(f"neighbour timers of {device}", key, (device.index,), example), rest
 
 
 _NEIGHBOUR_PARMS = {"mcast_solicit": "NDTPA_MCAST_PROBES", "retrans_time_ms": "NDTPA_RETRANS_TIME"}
@@ -154,9 +201,7 @@ def set_master(device: Interface, bridge: Interface | None) -> Request:
     return link.request(what, link.RTM_NEWLINK, _index(device), attrs)
 
 
-def set_bridge(
-    device: Interface, *, ageing_time: float | None, stp: bool | None, hello_time: float | None
-) -> Request:
+def set_bridge(device: Interface, *, ageing_time: float | None, stp: bool | None, hello_time: float | None) -> Request:
     """Change a living bridge: its times in seconds, and whether it speaks STP."""
     what = f"ip -n {device.netns} link set {device.name} type bridge"
     data: list[list[Any]] = []
@@ -194,23 +239,32 @@ def del_link(device: Interface) -> Request:
 
 
 def address(device: Interface, cidr: str, *, delete: bool = False) -> Request:
-    """Add or delete an address; an IPv6 one without duplicate address detection, which takes a second."""
-    parsed = ipaddress.ip_interface(cidr)
-    fields: dict[str, Any] = {
-        "family": _FAMILY[parsed.version],
-        "prefixlen": parsed.network.prefixlen,
-        **_index(device),
-        "scope": SCOPES["host"] if parsed.ip.is_loopback else SCOPES["global"],
-    }
-    written: Any = template.ipv4(str(parsed.ip)) if parsed.version == 4 else str(parsed.ip)
-    attrs: Attributes = [("IFA_ADDRESS", written), ("IFA_LOCAL", written)]
-    if parsed.version == 6:
-        fields["flags"] = 0x02
-    elif parsed.network.prefixlen < 31 and not parsed.ip.is_loopback:
-        attrs.append(("IFA_BROADCAST", template.ipv4(str(parsed.network.broadcast_address))))
+    """Add or delete an address; an IPv6 one without duplicate address detection, which takes a second.
+
+    Many are declared, each another: so an IPv4 address is read by inet_aton(3), which is fast.
+    """
+    text, _, length = cidr.partition("/")
+    size = int(length)
     verb, kind, flags = ("del", link.RTM_DELADDR, 0) if delete else ("add", link.RTM_NEWADDR, link.CREATE)
     what = f"ip -n {device.netns} addr {verb} {cidr} dev {device.name}"
-    return link.request(what, kind, fields, attrs, flags=flags)
+    if ":" in text:
+        scope = SCOPES["host"] if ipaddress.ip_address(text).is_loopback else SCOPES["global"]
+        fields = {"family": socket.AF_INET6, "prefixlen": size, "flags": 0x02, **_index(device), "scope": scope}
+        return link.request(what, kind, fields, [("IFA_ADDRESS", text), ("IFA_LOCAL", text)], flags=flags)
+    packed = socket.inet_aton(text)
+    loopback = packed[0] == 127
+    values: list[Any] = [device.index, packed, packed]
+    if size < 31 and not loopback:
+        values.append((int.from_bytes(packed, "big") | (1 << 32 - size) - 1).to_bytes(4, "big"))
+
+    def example() -> link.Message:
+        scope = SCOPES["host"] if loopback else SCOPES["global"]
+        fields = {"family": socket.AF_INET, "prefixlen": size, **_index(device), "scope": scope}
+        names = ("IFA_ADDRESS", "IFA_LOCAL", "IFA_BROADCAST")
+        attrs: Attributes = [(n, template.ipv4(v)) for n, v in zip(names, values[1:], strict=False)]
+        return kind, fields, attrs, flags
+
+    return link.filled(what, ("address", kind, size, loopback), values, example)
 
 
 def neighbour(device: Interface, ip: str, mac: str) -> Request:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import array
 import fcntl
-import select
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pktlab.errors import DeadlineExceeded
 from pktlab.interface import Interface
-from pktlab.kernel import tables
+from pktlab.kernel import build, tables
 from pktlab.kernel.netlink import Netlink
 from pktlab.topology import settings
 from pktlab.topology.settings import Setting
@@ -49,7 +48,8 @@ def expected(declared: Sequence[Setting]) -> dict[Interface, str]:
 def flush(control: socket.socket, names: Sequence[str]) -> None:
     """Make the kernel settle the carriers of interfaces at once, instead of up to a second later.
 
-    ETHTOOL_GLINK calls linkwatch_sync_dev(); `control` is any socket in the interfaces' namespace.
+    ETHTOOL_GLINK calls linkwatch_sync_dev(); `control` is any socket in the interfaces' namespace. For programs that
+    have no netlink socket at hand; `wait` and `settle` ask by netlink.
     """
     for name in names:
         value = array.array("B", struct.pack("=II", ETHTOOL_GLINK, 0))
@@ -64,28 +64,19 @@ def flush(control: socket.socket, names: Sequence[str]) -> None:
 def wait(
     wanted: Mapping[Interface, str],
     netlinks: Mapping[str, Netlink],
-    monitors: Mapping[str, Netlink],
-    controls: Mapping[str, socket.socket],
+    pause: Callable[[float], None],
     *,
     timeout: float,
 ) -> None:
-    """Return when each interface is as wanted; woken by RTM_NEWLINK, bounded by `timeout` seconds.
+    """Return when each interface is as wanted; bounded by `timeout` seconds.
 
-    Raises DeadlineExceeded naming the interfaces that are not.
+    `pause` returns when the kernel has announced something of links, or after so many seconds. Raises DeadlineExceeded
+    naming the interfaces that are not as wanted.
     """
     end = time.monotonic() + timeout
     missing = dict(wanted)
-    poll = select.poll()
-    for monitor in monitors.values():
-        poll.register(monitor, select.POLLIN)
     while True:
-        places: dict[str, list[str]] = {}
-        for device in missing:
-            places.setdefault(device.netns, []).append(device.name)
-        for netns, names in places.items():
-            flush(controls[netns], names)
-        states = {netns: tables.operational(netlinks[netns]) for netns in places}
-        missing = {device: what for device, what in missing.items() if not _is(states[device.netns], device, what)}
+        missing = _missing(missing, netlinks)
         if not missing:
             return
         left = end - time.monotonic()
@@ -94,27 +85,39 @@ def wait(
                 f"not ready within {timeout:g} s: " + ", ".join(f"{d} not {what}" for d, what in missing.items()),
                 remedy="with stp=True a port needs twice the forward_delay; otherwise this machine is overloaded",
             )
-        poll.poll(min(left, 1.0) * 1000)
-        for monitor in monitors.values():
-            for _ in monitor.events():
-                pass
+        pause(min(left, 1.0))
+
+
+def _missing(wanted: Mapping[Interface, str], netlinks: Mapping[str, Netlink]) -> dict[Interface, str]:
+    """Settle the interfaces, and return those that are not as wanted."""
+    places: dict[str, list[Interface]] = {}
+    # A bridge gets its carrier from its ports.
+    for device in sorted(wanted, key=lambda each: each.kind == "bridge"):
+        places.setdefault(device.netns, []).append(device)
+    missing = {}
+    for netns, devices in places.items():
+        answers = netlinks[netns].ask([build.state(device.index) for device in devices])
+        for device, answer in zip(devices, answers, strict=True):
+            if answer is None or not _is(answer, wanted[device]):
+                missing[device] = wanted[device]
+    return missing
 
 
 def settle(
     netlinks: Mapping[str, Netlink],
-    controls: Mapping[str, socket.socket],
     names: Mapping[str, Mapping[int, str]],
     *,
     rounds: int = 20,
 ) -> None:
     """Let the consequences of a change take hold: carriers, and the state of ports and bridges that hang on them.
 
-    An interface's operational state follows its carrier from a work queue (net/core/link_watch.c); flushing it for
-    one can change the carrier of the next, so this goes on until all agree.
+    An interface's operational state follows its carrier from a work queue (net/core/link_watch.c), up to a second
+    later. To ask for a link settles it (linkwatch_sync_dev()), which can change the carrier of the next, so this goes
+    on until all agree.
     """
     for _ in range(rounds):
-        for netns, control in controls.items():
-            flush(control, list(names[netns].values()))
+        for netns, netlink in netlinks.items():
+            netlink.ask([build.state(index) for index in names[netns]])
         if all(_agrees(*link) for netlink in netlinks.values() for link in tables.carriers(netlink).values()):
             return
 
@@ -125,7 +128,7 @@ def _agrees(flags: int, state: int) -> bool:
     return state == OPER_UNKNOWN or carrier == (state == OPER_UP)
 
 
-def _is(states: Mapping[int, tuple[int, int]], device: Interface, what: str) -> bool:
-    state, port = states.get(device.index, (0, -1))
+def _is(message: bytes, what: str) -> bool:
+    _flags, state, port = tables.state(message)
     # A port that forwards has a carrier (br_port_carrier_check()); a tap's or a tunnel's state is UNKNOWN for all that.
     return state == OPER_UP if what == "up" else port == tables.BR_STATE_FORWARDING

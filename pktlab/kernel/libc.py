@@ -37,12 +37,14 @@ _libc.prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_u
 
 def unshare(flags: int) -> None:
     """Move the caller into new namespaces; NEWUSER is refused (EINVAL) to a process with threads. unshare(2)."""
-    _check(_libc.unshare(flags), f"unshare({_clone_names(flags)})")
+    if _libc.unshare(flags) == -1:
+        _check(-1, f"unshare({_clone_names(flags)})")
 
 
 def setns(fd: int, flags: int = 0) -> None:
     """Move the calling thread into the namespace that `fd` refers to; `flags` 0 takes any kind. setns(2)."""
-    _check(_libc.setns(fd, flags), f"setns({fd}, {_clone_names(flags)})")
+    if _libc.setns(fd, flags) == -1:
+        _check(-1, f"setns({fd}, {_clone_names(flags)})")
 
 
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:

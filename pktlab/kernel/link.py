@@ -7,11 +7,11 @@ Only pyroute2's message classes are used, as the encoder; requests are sent in b
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from pktlab.kernel.deferred import defer
 from pktlab.kernel.netlink import (
-    NLM_F_ACK,
     NLM_F_APPEND,
     NLM_F_CREATE,
     NLM_F_DUMP,
@@ -68,6 +68,8 @@ def _message_class(kind: int) -> Any:
 
 
 Attributes = list[tuple[str, Any]]
+# Kind, fields, attributes, flags.
+Message = tuple[int, dict[str, Any], Attributes, int]
 
 
 def request(what: object, kind: int, fields: dict[str, Any], attrs: Attributes, *, flags: int = 0) -> Request:
@@ -76,25 +78,39 @@ def request(what: object, kind: int, fields: dict[str, Any], attrs: Attributes, 
     Values written as slots (`pktlab.kernel.template`) are filled into a message that was encoded once.
     """
     content = (fields, attrs)
-    header = NLM_F_REQUEST | NLM_F_ACK | flags
     found = list(slots(content))
     if not found:
-        return Request(what, _encode(kind, header, fields, attrs))
-    key = (kind, header, shape(content))
+        return Request(what, _encode(kind, NLM_F_REQUEST | flags, fields, attrs))
+    message: Message = (kind, fields, attrs, flags)
+    return filled(what, (kind, flags, shape(content)), [slot.value for slot in found], lambda: message)
+
+
+def filled(what: object, key: Hashable, values: Sequence[Any], example: Callable[[], Message]) -> Request:
+    """Encode a message of a shape that is known by `key`, without looking at the shape each time.
+
+    `values` go into its slots, in the order in which they stand in the `example`, which is asked for but once.
+    """
     template = _templates.get(key)
     if template is None:
-        some_fields, some_attrs = marked(content, itertools.count())
-        encoded = _encode(kind, header, some_fields, some_attrs)
-        template = _templates[key] = Template(encoded, [slot.kind for slot in found])
-    return Request(what, template.fill([slot.value for slot in found]))
+        kind, fields, attrs, flags = example()
+        some_fields, some_attrs = marked((fields, attrs), itertools.count())
+        encoded = _encode(kind, NLM_F_REQUEST | flags, some_fields, some_attrs)
+        template = _templates[key] = Template(encoded, [slot.kind for slot in slots((fields, attrs))])
+    return Request(what, template.fill(values))
 
 
-_templates: dict[Any, Template] = {}
+_templates: dict[Hashable, Template] = {}
 
 
 def dump(what: str, kind: int, fields: dict[str, Any] | None = None) -> Request:
     """Encode a request for a whole table."""
-    return Request(what, _encode(kind, NLM_F_REQUEST | NLM_F_DUMP, fields or {}, []))
+    key = (kind, *(fields or {}).items())
+    if key not in _dumps:
+        _dumps[key] = _encode(kind, NLM_F_REQUEST | NLM_F_DUMP, fields or {}, [])
+    return Request(what, _dumps[key])
+
+
+_dumps: dict[Hashable, bytes] = {}
 
 
 def _encode(kind: int, flags: int, fields: dict[str, Any], attrs: Attributes) -> bytes:
@@ -104,7 +120,8 @@ def _encode(kind: int, flags: int, fields: dict[str, Any], attrs: Attributes) ->
         message[name] = value
     message["attrs"] = [list(pair) for pair in attrs]
     message.encode()
-    return bytes(message.data)
+    # The next message of a batch begins at a multiple of four (NLMSG_ALIGN).
+    return bytes(message.data) + b"\0" * (-len(message.data) % 4)
 
 
 def decode(data: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pktlab.errors import KernelError
@@ -17,6 +17,7 @@ NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP = 1
+NETLINK_LISTEN_ALL_NSID = 8
 NETLINK_CAP_ACK = 10
 NETLINK_EXT_ACK = 11
 NETLINK_GET_STRICT_CHK = 12
@@ -27,32 +28,42 @@ NLM_F_ACK_TLVS = 0x200
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLMSGERR_ATTR_MSG = 1
 _HEADER = struct.Struct("=IHHII")
+_FLAGS, _SEQUENCE = struct.Struct("=H"), struct.Struct("=I")  # at 6 and at 8 in a header
 
-# An answer takes up to a page of the receive queue (about 200 kB by default), whatever its length.
-_CHUNK = 64
+# An answer takes up to a page of the receive queue (about 200 kB by default), whatever its length; a whole link more.
+_CHUNK, _FEW = 64, 32
+# Longer than any message of the kernel; twice as much would make malloc(3) ask for fresh pages each time.
+_ROOM = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """An encoded message, and as text what it asks for; `data` begins with its nlmsghdr.
 
-    `where` is the place in a lab file that asks for it, if there is one.
+    `where` is the place in a lab file that asks for it, if there is one. `parts` gives the same again as several, for
+    a request that does what is declared in more than one place: who is refused is found by asking one by one.
     """
 
     what: object
     data: bytes
     where: object = ""
+    parts: Callable[[], Sequence[Request]] | None = None
 
 
 class Netlink:
-    """A netlink socket of one protocol family, in the namespace of the thread that makes it."""
+    """A netlink socket of one protocol family, in the namespace of the thread that makes it.
 
-    def __init__(self, protocol: int = NETLINK_ROUTE, *, groups: Sequence[int] = ()) -> None:
+    It hears the multicast of `groups`; with `everywhere`, that of all namespaces which have an id in its own as well.
+    """
+
+    def __init__(self, protocol: int = NETLINK_ROUTE, *, groups: Sequence[int] = (), everywhere: bool = False) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         if protocol == NETLINK_ROUTE:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+        if everywhere:
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1)
         self._socket.bind((0, 0))
         for group in groups:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
@@ -75,30 +86,51 @@ class Netlink:
             self._bunch(requests[start : start + _CHUNK])
 
     def _bunch(self, requests: Sequence[Request]) -> None:
-        pending: dict[int, Request] = {}
-        parts = []
+        last = self._post(requests, NLM_F_ACK)
+        refused: list[tuple[Request, int, str]] = []
+        sequence = 0
+        # All but the last are answered only if they are refused.
+        while sequence != last:
+            for kind, sequence, body in self._receive():
+                code = struct.unpack_from("=i", body)[0] if kind == NLMSG_ERROR else 0
+                number = sequence - (last - len(requests) + 1)
+                if code and 0 <= number < len(requests):
+                    refused.append((requests[number], -code, _message(body)))
+        for request, code, text in refused:
+            if request.parts is None:
+                raise KernelError(str(request.what), code, text, where=str(request.where))
+            for part in request.parts():
+                self._bunch([part])
+
+    def ask(self, requests: Sequence[Request]) -> list[bytes | None]:
+        """Send requests that are answered with one message each; return the answers, None for what was refused."""
+        answers: list[bytes | None] = []
+        for start in range(0, len(requests), _FEW):
+            few = requests[start : start + _FEW]
+            last = self._post(few, 0)
+            sequence = 0
+            while sequence != last:
+                for kind, sequence, body in self._receive():
+                    if sequence > last - len(few):
+                        whole = _HEADER.pack(16 + len(body), kind, 0, sequence, 0) + body
+                        answers.append(None if kind == NLMSG_ERROR else whole)
+        return answers
+
+    def _post(self, requests: Sequence[Request], flags: int) -> int:
+        """Send requests in one go, the last with these flags besides its own; return its number."""
+        message = bytearray().join([request.data for request in requests])
+        start = offset = 0
         for request in requests:
             self._sequence += 1
-            pending[self._sequence] = request
-            parts.append(self._numbered(request.data))
-        self._socket.send(b"".join(parts))
-        failed: KernelError | None = None
-        while pending:
-            for kind, sequence, body in self._receive():
-                request_or_none = pending.pop(sequence, None)
-                if kind != NLMSG_ERROR or request_or_none is None:
-                    continue
-                code = struct.unpack_from("=i", body)[0]
-                if code and failed is None:
-                    refused = request_or_none
-                    failed = KernelError(str(refused.what), -code, _message(body), where=str(refused.where))
-        if failed is not None:
-            raise failed
+            _SEQUENCE.pack_into(message, offset + 8, self._sequence)
+            start, offset = offset, offset + len(request.data)
+        _FLAGS.pack_into(message, start + 6, _FLAGS.unpack_from(message, start + 6)[0] | flags)
+        self._socket.send(message)
+        return self._sequence
 
     def dump(self, request: Request) -> list[bytes]:
         """Send a dump request; return the answers, each with its nlmsghdr. Raises KernelError."""
-        self._sequence += 1
-        self._socket.send(self._numbered(request.data))
+        self._post([request], 0)
         answers: list[bytes] = []
         while True:
             for kind, sequence, body in self._receive():
@@ -111,28 +143,26 @@ class Netlink:
                     return answers
                 answers.append(_HEADER.pack(16 + len(body), kind, 0, sequence, 0) + body)
 
-    def events(self) -> Iterator[bytes]:
-        """Yield the multicast messages that have arrived, without waiting for more."""
+    def events(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the multicast messages that have arrived, each behind the id of its namespace (-1 for the socket's
+        own), without waiting for more. Raises KernelError when some were lost: the state must be read afresh then.
+        """
         while True:
             try:
-                data = self._socket.recv(1 << 16, socket.MSG_DONTWAIT)
+                data, ancillary, _flags, _address = self._socket.recvmsg(_ROOM, 64, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except OSError as error:
-                # The queue overflowed: state must be read afresh, and there is nothing else to yield.
-                if error.errno == 105:
-                    continue
-                raise
+                raise KernelError("netlink events", error.errno or 0) from None
+            place = -1
+            for level, kind, value in ancillary:
+                if (level, kind) == (SOL_NETLINK, NETLINK_LISTEN_ALL_NSID):
+                    place = struct.unpack("=i", value)[0]
             for kind, sequence, body in _split(data):
-                yield _HEADER.pack(16 + len(body), kind, 0, sequence, 0) + body
-
-    def _numbered(self, data: bytes) -> bytes:
-        length, kind, flags, _, _ = _HEADER.unpack_from(data)
-        padding = -length % 4
-        return b"".join((_HEADER.pack(length, kind, flags, self._sequence, 0), data[16:length], b"\0" * padding))
+                yield place, _HEADER.pack(16 + len(body), kind, 0, sequence, 0) + body
 
     def _receive(self) -> Iterator[tuple[int, int, bytes]]:
-        yield from _split(self._socket.recv(1 << 18))
+        yield from _split(self._socket.recv(_ROOM))
 
 
 def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -12,9 +12,7 @@ from pathlib import Path
 from pktlab.errors import KernelError
 from pktlab.kernel import libc
 
-_RUN = Path("/run/netns")
-
-
+_RUN = "/run/netns"
 _thread = threading.local()
 
 
@@ -24,6 +22,27 @@ def _here() -> int:
     if place is None:
         place = _thread.place = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     return place
+
+
+class Names:
+    """A folder /run/netns of one network's own: its names go all at once, and the folder before it is back."""
+
+    def __init__(self) -> None:
+        libc.mount("pktlab", _RUN, "tmpfs", 0, "mode=755")
+        self._folder = os.open(_RUN, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Take the names away; umount2(2) with MNT_DETACH takes what is mounted in the folder along."""
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(_RUN), os.fstat(self._folder)):
+                libc.umount2(_RUN, libc.MNT_DETACH)
+            else:
+                # Another network's folder lies on it, and would go with it.
+                for name in os.listdir(f"/proc/self/fd/{self._folder}"):
+                    path = f"/proc/self/fd/{self._folder}/{name}"
+                    libc.umount2(path, libc.MNT_DETACH)
+                    os.unlink(path)
+        os.close(self._folder)
 
 
 class Netns:
@@ -63,17 +82,23 @@ class Netns:
             return socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
 
     def sysctl(
-        self, values: dict[str, str], *, missing_ok: bool = False, places: Mapping[str, object] | None = None
+        self,
+        values: Mapping[str, str],
+        *,
+        missing_ok: bool = False,
+        places: Mapping[str, object] | None = None,
+        root: int | None = None,
     ) -> None:
         """Write sysctls, by their paths below /proc/sys, in the order given.
 
         Raises KernelError, with the remedy where the kernel was built without the setting; with `missing_ok`
-        such settings are passed over. `places` are where in a lab file they are declared.
+        such settings are passed over. `places` are where in a lab file they are declared, `root` is a descriptor of
+        /proc/sys (`pktlab.kernel.procfs`).
         """
         with self.entered():
             for key, value in values.items():
                 try:
-                    _write(f"/proc/sys/{key}", value)
+                    _write(f"/proc/sys/{key}" if root is None else key, value, root)
                 except FileNotFoundError as error:
                     if not missing_ok:
                         raise KernelError(
@@ -95,13 +120,17 @@ class Netns:
     def close(self) -> None:
         """Give up the name and the descriptor; the kernel takes the namespace down on its own time."""
         with contextlib.suppress(OSError):
-            libc.umount2(str(_RUN / self.name), libc.MNT_DETACH)
-            (_RUN / self.name).unlink()
+            libc.umount2(f"{_RUN}/{self.name}", libc.MNT_DETACH)
+            os.unlink(f"{_RUN}/{self.name}")
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Give up the descriptor; the name is for who made the folder that it is in."""
         os.close(self.fd)
 
 
-def _write(path: str, value: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+def _write(path: str, value: str, root: int | None) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
     try:
         os.write(descriptor, value.encode())
     finally:

@@ -134,25 +134,22 @@ class Connection:
     reply: Flow
 
 
-def operational(netlink: Netlink) -> dict[int, tuple[int, int]]:
-    """Return for each ifindex its IFLA_OPERSTATE and its bridge port state (-1 where it is no port).
+def state(message: bytes) -> tuple[int, int, int]:
+    """Return flags, IFLA_OPERSTATE and bridge port state (-1 where it is no port) out of a link.
 
-    Read by hand: this is asked at every bring-up, and decoding all of a link's attributes takes a millisecond.
+    Read by hand: this is asked of every interface at every bring-up, and decoding all attributes takes a millisecond.
     """
-    states = {}
-    for message in netlink.dump(link.dump("ip link", link.RTM_GETLINK)):
-        index = struct.unpack_from("=i", message, 20)[0]
-        state, port = 0, -1
-        for kind, value in attributes(message, 32):
-            if kind == IFLA_OPERSTATE:
-                state = value[0]
-            elif kind == IFLA_LINKINFO:
-                for inner, data in attributes(value, 0):
-                    if inner == IFLA_INFO_SLAVE_DATA:
-                        ports = [v[0] for k, v in attributes(data, 0) if k == IFLA_BRPORT_STATE]
-                        port = ports[0] if ports else -1
-        states[index] = (state, port)
-    return states
+    flags: int = struct.unpack_from("=I", message, 24)[0]
+    operational, port = 0, -1
+    for kind, value in attributes(message, 32):
+        if kind == IFLA_OPERSTATE:
+            operational = value[0]
+        elif kind == IFLA_LINKINFO:
+            for inner, data in attributes(value, 0):
+                if inner == IFLA_INFO_SLAVE_DATA:
+                    port = next((v[0] for k, v in attributes(data, 0) if k == IFLA_BRPORT_STATE), -1)
+            break
+    return flags, operational, port
 
 
 def carriers(netlink: Netlink) -> dict[int, tuple[int, int]]:
@@ -162,6 +159,11 @@ def carriers(netlink: Netlink) -> dict[int, tuple[int, int]]:
         index, flags = struct.unpack_from("=iI", message, 20)
         found[index] = (flags, next((v[0] for k, v in attributes(message, 32) if k == IFLA_OPERSTATE), 0))
     return found
+
+
+def names(netlink: Netlink) -> dict[int, str]:
+    """Return the names of the interfaces that are there, by ifindex."""
+    return dict(filter(None, map(named, netlink.dump(link.dump("ip link", link.RTM_GETLINK)))))
 
 
 def named(message: bytes) -> tuple[int, str] | None:

@@ -7,9 +7,8 @@ position in the bytes is then known.
 
 from __future__ import annotations
 
-import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ IFNAMSIZ = 16
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A value that differs between messages of one shape; `kind` is one of the functions below."""
+    """A value that differs between messages of one shape: bytes, or a number. Its `kind` says what it looks like."""
 
     kind: str
     value: Any
@@ -26,17 +25,17 @@ class Slot:
 
 def name(text: str) -> Slot:
     """An interface's name: padded with NUL to IFNAMSIZ, so that all have one length."""
-    return Slot("name", text)
+    return Slot("name", text.encode())
 
 
 def mac(text: str) -> Slot:
     """A MAC address."""
-    return Slot("mac", text)
+    return Slot("mac", bytes.fromhex(text.replace(":", "")))
 
 
-def ipv4(text: str) -> Slot:
-    """An IPv4 address."""
-    return Slot("ipv4", text)
+def ipv4(address: bytes) -> Slot:
+    """An IPv4 address, as in inet_aton(3)."""
+    return Slot("ipv4", address)
 
 
 def number(value: int) -> Slot:
@@ -44,40 +43,49 @@ def number(value: int) -> Slot:
     return Slot("number", value)
 
 
-# What stands for the i-th slot of a message while it is encoded, and how its value looks in the bytes.
+# What stands for the i-th slot of a message while it is encoded, how that looks in the bytes, and how a value does.
 _MARKS: dict[str, Callable[[int], Any]] = {
     "name": lambda i: f"#{i:03d}-name-mark#"[: IFNAMSIZ - 1],
     "mac": lambda i: f"0e:a7:5c:31:{i:02x}:d3",
     "ipv4": lambda i: f"233.{i}.119.71",
     "number": lambda i: 0x6E3A0057 | i << 8,
 }
-_BYTES: dict[str, Callable[[Any], bytes]] = {
-    "name": lambda value: value.encode().ljust(IFNAMSIZ, b"\0"),
-    "mac": lambda value: bytes.fromhex(value.replace(":", "")),
-    "ipv4": socket.inet_aton,
-    "number": lambda value: struct.pack("=I", value),
+_BYTES: dict[str, Callable[[int], bytes]] = {
+    "name": lambda i: _MARKS["name"](i).encode().ljust(IFNAMSIZ, b"\0"),
+    "mac": lambda i: bytes((0x0E, 0xA7, 0x5C, 0x31, i, 0xD3)),
+    "ipv4": lambda i: bytes((233, i, 119, 71)),
+    "number": lambda i: struct.pack("=I", _MARKS["number"](i)),
 }
+_FORMATS = {"name": f"{IFNAMSIZ}s", "mac": "6s", "ipv4": "4s", "number": "I"}
 
 
 class Template:
     """The bytes of a message with the places of its slots, in the order in which they were found in it."""
 
-    def __init__(self, encoded: bytes, kinds: list[str]) -> None:
-        self._bytes = encoded
-        self._places: list[tuple[int, Callable[[Any], bytes]]] = []
-        for i, kind in enumerate(kinds):
-            mark = _BYTES[kind](_MARKS[kind](i))
+    def __init__(self, encoded: bytes, kinds: Sequence[str]) -> None:
+        marks = [_BYTES[kind](i) for i, kind in enumerate(kinds)]
+        for i, mark in enumerate(marks):
             if encoded.count(mark) != 1:
-                raise ValueError(f"the mark of slot {i} ({kind}) stands {encoded.count(mark)} times in the message")
-            self._places.append((encoded.index(mark), _BYTES[kind]))
+                raise ValueError(f"the mark of slot {i} ({kinds[i]}) stands {encoded.count(mark)} times in the message")
+        # One call packs it all: what stays between the slots, and their values.
+        layout, end = "=", 0
+        self._parts: list[Any] = []
+        self._places = [0] * len(kinds)
+        for i in sorted(range(len(kinds)), key=lambda i: encoded.index(marks[i])):
+            start = encoded.index(marks[i])
+            layout += f"{start - end}s{_FORMATS[kinds[i]]}"
+            self._places[i] = len(self._parts) + 1
+            self._parts += [encoded[end:start], None]
+            end = start + len(marks[i])
+        self._parts.append(encoded[end:])
+        self._struct = struct.Struct(f"{layout}{len(encoded) - end}s")
 
-    def fill(self, values: list[Any]) -> bytes:
+    def fill(self, values: Sequence[Any]) -> bytes:
         """Return the message with these values in its slots."""
-        filled = bytearray(self._bytes)
-        for (offset, encode), value in zip(self._places, values, strict=True):
-            data = encode(value)
-            filled[offset : offset + len(data)] = data
-        return bytes(filled)
+        parts = self._parts.copy()
+        for place, value in zip(self._places, values, strict=True):
+            parts[place] = value
+        return self._struct.pack(*parts)
 
 
 def slots(value: Any) -> Iterator[Slot]:

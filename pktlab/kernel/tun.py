@@ -1,4 +1,4 @@
-"""A tap device: TUNSETIFF on /dev/net/tun, as in Documentation/networking/tuntap.rst."""
+"""Tap and tun devices: TUNSETIFF on /dev/net/tun, as in Documentation/networking/tuntap.rst."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pktlab.errors import DeadlineExceeded, KernelError, MachineError
 
 TUNSETIFF = 0x400454CA
 TUNSETIFINDEX = 0x400454DA
+TUNSETPERSIST = 0x400454CB
 SIOCSIFHWADDR = 0x8924
-IFF_TAP = 0x0002
+IFF_TUN, IFF_TAP = 0x0001, 0x0002
 IFF_NO_PI = 0x1000
 ARPHRD_ETHER = 1
 _LARGEST = 1 << 16
@@ -27,13 +28,7 @@ class Tap:
     """
 
     def __init__(self, name: str, index: int, mac: str) -> None:
-        try:
-            self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise MachineError(
-                f"/dev/net/tun cannot be opened: {os.strerror(error.errno or 0)}",
-                remedy="as root: modprobe tun; chmod 0666 /dev/net/tun",
-            ) from None
+        self._fd = _open()
         try:
             fcntl.ioctl(self._fd, TUNSETIFINDEX, struct.pack("=I", index))
             fcntl.ioctl(self._fd, TUNSETIFF, struct.pack("=16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
@@ -66,3 +61,29 @@ class Tap:
     def close(self) -> None:
         """Close it; the interface goes with it."""
         os.close(self._fd)
+
+
+def make_tun(name: str, index: int) -> None:
+    """Make a tun device in the namespace of the calling thread; it stays there until the namespace goes.
+
+    No program is attached to it yet, so it has no carrier. Raises MachineError where /dev/net/tun cannot be opened.
+    """
+    descriptor = _open()
+    try:
+        fcntl.ioctl(descriptor, TUNSETIFINDEX, struct.pack("=I", index))
+        fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("=16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+        fcntl.ioctl(descriptor, TUNSETPERSIST, 1)
+    except OSError as error:
+        raise KernelError(f"ip tuntap add {name} mode tun", error.errno or 0) from None
+    finally:
+        os.close(descriptor)
+
+
+def _open() -> int:
+    try:
+        return os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise MachineError(
+            f"/dev/net/tun cannot be opened: {os.strerror(error.errno or 0)}",
+            remedy="as root: modprobe tun; chmod 0666 /dev/net/tun",
+        ) from None

@@ -146,4 +146,4 @@ class Changing(Looking):
         netns = netns or str(request.what).split()[2]
         self._testbed.netlinks[netns].batch([request])
         if carriers:
-            carrier.settle(self._testbed.netlinks, self._testbed.controls, self._testbed.names)
+            carrier.settle(self._testbed.netlinks, self._testbed.names)

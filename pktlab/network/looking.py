@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import select
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -78,9 +77,6 @@ class Looking:
         what it asked in vain is not recorded. Raises DeadlineExceeded after `timeout` seconds.
         """
         end = time.monotonic() + timeout
-        poll = select.poll()
-        for monitor in self._testbed.monitors.values():
-            poll.register(monitor, select.POLLIN)
         kept = len(self._recording.observations)
         while not condition():
             left = end - time.monotonic()
@@ -88,7 +84,7 @@ class Looking:
                 raise DeadlineExceeded(f"what the act waits for has not come about in {timeout:g} s")
             self._recording.forget(kept)
             # The question itself may have taken the event from the queue, so this is bounded.
-            poll.poll(min(left, 0.05) * 1000)
+            self._testbed.watch.wait(min(left, 0.05))
             self._testbed.read_events()
 
     def interface(self, where: Namespace, name: str) -> Interface:

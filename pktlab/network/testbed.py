@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import select
-import socket
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from pktlab.errors import DeadlineExceeded, Inconclusive
+from pktlab.errors import DeadlineExceeded, Inconclusive, KernelError
 from pktlab.interface import Interface
-from pktlab.kernel import build, carrier, process, tables, tun
+from pktlab.kernel import build, carrier, plan, process, tables, tun
 from pktlab.kernel.capture import Recorder
 from pktlab.kernel.fence import Fence
 from pktlab.kernel.netlink import NETLINK_NETFILTER, Netlink, Request
-from pktlab.kernel.netns import Netns
+from pktlab.kernel.netns import Names, Netns
+from pktlab.kernel.procfs import Sysctls
+from pktlab.kernel.watch import Watch
 from pktlab.topology import Topology, settings, sysctl
 
-RTNLGRP_LINK, RTNLGRP_NEIGH = 1, 3
 # What the capture queue of each namespace should hold, in bytes; what is allowed is less for an ordinary user.
 QUEUE = 64 << 20
 # How long the network may take to fall silent, beyond the time that its own timers take.
@@ -47,8 +47,6 @@ class Testbed:
         self.topology = topology
         self.namespaces: dict[str, Netns] = {}
         self.netlinks: dict[str, Netlink] = {}
-        self.monitors: dict[str, Netlink] = {}
-        self.controls: dict[str, socket.socket] = {}
         self.taps: dict[Interface, tun.Tap] = {}
         self.names: dict[str, dict[int, str]] = {}
         # What was moved away, by the same; captured frames know their interface by its index.
@@ -56,7 +54,9 @@ class Testbed:
         self._conntracks: dict[str, Netlink] = {}
         self._restless = False
         self._recorder: Recorder | None = None
+        self._watch: Watch | None = None
         self.fence = Fence()
+        self._folder = Names()
         try:
             self._namespaces()
             self._recorder = Recorder(list(self.namespaces.values()), queue=queue)
@@ -70,6 +70,12 @@ class Testbed:
             self.close()
             raise
         self.seconds = time.monotonic() - began
+
+    @property
+    def watch(self) -> Watch:
+        """What the kernel announces; from when the network is up."""
+        assert self._watch is not None
+        return self._watch
 
     @property
     def recorder(self) -> Recorder:
@@ -88,32 +94,33 @@ class Testbed:
         lo = "net/ipv4/neigh/lo/"
         timers = _deviating({lo + name: value for name, value in self.topology.neighbour_timers().items()})
         self._timers = {key.removeprefix(lo): value for key, value in timers.items()}
-        for setting in self._declared(settings.Netns):
-            name = setting.netns
-            namespace = self.namespaces[name] = Netns(name)
-            namespace.sysctl(deviating)
-            with namespace.entered():
-                self.netlinks[name] = Netlink()
-                self.monitors[name] = Netlink(groups=(RTNLGRP_LINK, RTNLGRP_NEIGH))
-                self.controls[name] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self.names[name] = {1: "lo"}
-            self.gone[name] = {}
+        with Sysctls() as sysctls:
+            for setting in self._declared(settings.Netns):
+                name = setting.netns
+                namespace = self.namespaces[name] = Netns(name)
+                namespace.sysctl(deviating, root=sysctls.root())
+                with namespace.entered():
+                    self.netlinks[name] = Netlink()
+                self.names[name] = {1: "lo"}
+                self.gone[name] = {}
 
     def _links(self) -> None:
         descriptors = {name: namespace.fd for name, namespace in self.namespaces.items()}
-        declared = [each for each in self.topology.settings if isinstance(each, settings.Link)]
-        # What stands on another interface comes after all others, whichever namespace that was declared in.
-        ordered = [each for each in declared if not each.devices] + [each for each in declared if each.devices]
         first: dict[str, list[Request]] = {name: [] for name in self.namespaces}
         later: list[tuple[str, Request]] = []
-        for setting in ordered:
+        for setting in plan.links(self.topology.settings):
             for device in setting.creates:
                 self.names[device.netns][device.index] = device.name
             if isinstance(setting, settings.Tap):
                 with self.namespaces[setting.netns].entered():
                     self.taps[setting.device] = tun.Tap(setting.device.name, setting.device.index, setting.mac)
                 continue
-            request = _placed(build.add_link(setting, descriptors), setting)
+            if isinstance(setting, settings.Tun):
+                with self.namespaces[setting.netns].entered():
+                    tun.make_tun(setting.device.name, setting.device.index)
+                continue
+            made = build.add_link(setting, descriptors)
+            request = Request(made.what, made.data, setting.origin)
             if setting.devices:
                 later.append((setting.netns, request))
             else:
@@ -125,51 +132,36 @@ class Testbed:
 
     def _configure(self) -> None:
         every = self.topology.settings
-        written: dict[str, dict[str, str]] = {name: {} for name in self.namespaces}
-        places: dict[str, dict[str, object]] = {name: {} for name in self.namespaces}
-        for setting in every:
-            if isinstance(setting, settings.Sysctl):
-                written[setting.netns][setting.key] = setting.value
-                places[setting.netns][setting.key] = setting.origin
-        requests: dict[str, list[Request]] = {name: [] for name in self.namespaces}
-        files: dict[str, dict[str, str]] = {name: {} for name in self.namespaces}
-        for link in (s for s in every if isinstance(s, settings.Link)):
-            for device in link.creates:
-                place = f"net/ipv4/neigh/{device.name}/"
-                wanted = {k: v for k, v in self._timers.items() if place + k not in written[device.netns]}
-                timers, rest = build.set_neighbour_timers(device, wanted)
-                requests[device.netns] += [timers] if timers else []
-                files[device.netns] |= {place + key: value for key, value in rest.items()}
+        sysctls = plan.sysctls(every, self.namespaces)
+        timers = plan.neighbour_timers(every, self._timers, sysctls)
         for name, namespace in self.namespaces.items():
-            # ip_forward resets the other settings (inet_forward_change() in net/ipv4/devinet.c), so it goes first.
-            forward = {key: value for key, value in written[name].items() if key == "net/ipv4/ip_forward"}
-            namespace.sysctl(forward | files[name] | written[name], places=places[name])
-        # All of one kind before the next: a route needs its link up, and that in other namespaces too.
-        phases: list[tuple[type[settings.Setting], ...]] = [
-            (settings.Port,),
-            # A bridge with an MTU of its own: each port that joined has changed it (br_mtu_auto_adjust()).
-            (settings.Bridge,),
-            (settings.Up,),
-            (settings.Address, settings.Neighbour, settings.FdbEntry),
-            (settings.Route, settings.Rule),
-        ]
-        for kinds in phases:
-            for setting in every:
-                if isinstance(setting, kinds) and (request := build.request(setting)):
-                    requests[setting.netns].append(_placed(request, setting))
-        for name, netlink in self.netlinks.items():
-            netlink.batch(requests[name])
+            if values := sysctls[name].ordered():
+                namespace.sysctl(values, places=sysctls[name].places)
+        requests = plan.configuration(every, self.namespaces)
+        for netns, request in timers:
+            requests[netns].append(request)
+        for name, wanted in requests.items():
+            self.netlinks[name].batch(wanted)
         delays = [s.forward_delay for s in every if isinstance(s, settings.Bridge) and s.stp]
-        carrier.wait(
-            carrier.expected(every),
-            self.netlinks,
-            self.monitors,
-            self.controls,
-            timeout=10.0 + 2 * max(delays, default=0.0) + 2.0 * bool(delays),
-        )
+        timeout = 10.0 + 2 * max(delays, default=0.0) + 2.0 * bool(delays)
+        carrier.wait(carrier.expected(every), self.netlinks, self.pause, timeout=timeout)
+        if self._watch is None:
+            self._watch = self._listen()
         for setting in self._declared(settings.Nft):
             assert isinstance(setting, settings.Nft)
             process.load_ruleset(self.namespaces[setting.netns], setting.ruleset, where=str(setting.origin))
+
+    def _listen(self) -> Watch:
+        return Watch({name: namespace.fd for name, namespace in self.namespaces.items()})
+
+    def pause(self, seconds: float) -> None:
+        """Return when the kernel has announced something of links, or after so many seconds."""
+        if self._watch is None:
+            # Not before it is needed: it is told all that happens. What it missed is seen by looking again.
+            self._watch = self._listen()
+            return
+        self._watch.wait(seconds, neighbours=False)
+        self.read_events()
 
     def settle(self) -> None:
         """Return when no frame is on its way and no neighbour is being asked for.
@@ -198,25 +190,24 @@ class Testbed:
 
     def _resolving(self, end: float) -> bool:
         """Wait for an answer or a failure if any neighbour is being asked for; tell whether one was."""
-        busy = [name for name, netlink in self.netlinks.items() if tables.unresolved(netlink)]
-        if not busy:
+        if not any(tables.unresolved(netlink) for netlink in self.netlinks.values()):
             return False
-        poll = select.poll()
-        for name in busy:
-            poll.register(self.monitors[name], select.POLLIN)
         # A stale event may wake this at once: then it is asked again, which costs a fraction of a millisecond.
-        poll.poll(max(0.0, min(end - time.monotonic(), 1.0)) * 1000)
-        self.read_events()
+        self.watch.wait(min(end - time.monotonic(), 1.0), links=False)
         return True
 
     def read_events(self) -> None:
         """Take in what the kernel has announced of links: the names that captured ifindexes stand for."""
-        for netns, monitor in self.monitors.items():
-            for message in monitor.events():
+        try:
+            for netns, message in self.watch.links():
                 named = tables.named(message)
                 if named is not None:
                     index, name = named
                     self.names[netns][index] = name
+        except KernelError:
+            # Too many at once, and some are lost: what is there is seen by looking.
+            for netns, netlink in self.netlinks.items():
+                self.names[netns] |= tables.names(netlink)
 
     def conntrack(self, netns: str) -> Netlink:
         """Return the netfilter socket of a namespace."""
@@ -226,27 +217,24 @@ class Testbed:
         return self._conntracks[netns]
 
     def close(self) -> None:
-        """Let go of everything; the kernel takes it down on its own time."""
+        """Let go of everything; the kernel takes it down on its own time.
+
+        The names are free when this returns. The capture's sockets are closed behind its back, since the kernel takes
+        10 ms for each (packet_release() in net/packet/af_packet.c); whoever ends the process before ends them too.
+        """
         if self._recorder is not None:
-            self._recorder.close()
-        held: tuple[Mapping[Any, Closable], ...] = (
-            self.taps,
-            self.netlinks,
-            self.monitors,
-            self.controls,
-            self._conntracks,
-        )
+            self._recorder.stop()
+            threading.Thread(target=self._recorder.close, name="closing", daemon=True).start()
+        self._folder.close()
+        held: tuple[Mapping[Any, Closable], ...] = (self.taps, self.netlinks, self._conntracks)
         for group in held:
             for each in group.values():
                 each.close()
+        if self._watch is not None:
+            self._watch.close()
         for namespace in self.namespaces.values():
-            namespace.close()
+            namespace.let_go()
         self.fence.close()
-
-
-def _placed(request: Request, setting: settings.Setting) -> Request:
-    """Return a request that says where in the lab file it comes from."""
-    return Request(request.what, request.data, setting.origin)
 
 
 def _deviating(wanted: Mapping[str, str]) -> dict[str, str]:

@@ -125,7 +125,7 @@ class Namespace:
             self._mine(each)
         if bridge.kind != "bridge":
             raise fault(f"{bridge} is a {bridge.kind}, not a bridge", "declare it with namespace.bridge()")
-        if device.kind in ("bridge", "loopback"):
+        if device.kind in ("bridge", "loopback", "tun"):
             raise fault(f"{device} is a {device.kind} and cannot be a port", "ports are veth, vxlan, tap or macvlan")
         setting = settings.Port(netns=self.name, origin=origin(), device=device, bridge=bridge)
         self.topology.conflicts.refuse(setting)
@@ -179,6 +179,16 @@ class Namespace:
         self._create(settings.Tap(netns=self.name, origin=origin(), device=device, mac=device.mac), device)
         return device
 
+    def tun(self, name: str, *, mtu: int | None = None) -> Device:
+        """Declare a tun device, which takes bare IP packets; a program that an act starts attaches to it by name.
+
+        Without a program it is up and has no carrier. See Documentation/networking/tuntap.rst.
+        """
+        device = self._device(name, "tun", "", numbered=False)
+        tun = settings.Tun(netns=self.name, origin=origin(), device=device, mtu=self._mtu(mtu))
+        self._create(tun, device)
+        return device
+
     def macvlan(
         self, name: str, *, link: Device, mode: str = "bridge", mac: str = "", mtu: int | None = None
     ) -> Device:
@@ -186,8 +196,8 @@ class Namespace:
         self._mine(link)
         if mode not in MACVLAN_MODES:
             raise fault(f"macvlan mode {mode!r} is unknown", f"choose one of {', '.join(MACVLAN_MODES)}")
-        if link.kind == "loopback":
-            raise fault(f"{link} is a loopback and carries no macvlan", "link it to a veth, bridge, tap or vxlan")
+        if link.kind in ("loopback", "tun"):
+            raise fault(f"{link} is a {link.kind} and carries no macvlan", "link it to a veth, bridge, tap or vxlan")
         device = self._device(name, "macvlan", mac)
         made = settings.Macvlan(
             netns=self.name,

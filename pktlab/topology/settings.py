@@ -145,6 +145,16 @@ class Tap(Link):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tun(Link):
+    """A tun device: a program that attaches to it reads and writes bare IP packets; until then it has no carrier."""
+
+    @property
+    def command(self) -> str:
+        mtu = f"\nip -n {self.netns} link set {self.device.name} mtu {self.mtu}" if self.mtu else ""
+        return f"ip -n {self.netns} tuntap add {self.device.name} mode tun{mtu}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Macvlan(Link):
     """A macvlan device on `link`."""
 

@@ -66,6 +66,11 @@ class Topology:
         self.declare(Up(netns=name, origin=place, device=namespace.lo, scenery=LO_IS_UP, implied=True))
         return namespace
 
+    @property
+    def reason(self) -> str:
+        """Why what is declared just now is kept, within `scenery`; empty outside."""
+        return self._scenery
+
     @contextlib.contextmanager
     def scenery(self, reason: str) -> Iterator[None]:
         """Keep what is declared in the block although no act may hang on it, and say why: ``pktlab ablate`` does
