@@ -22,6 +22,7 @@ from pktlab.cli.list import list_labs
 from pktlab.cli.run import run
 from pktlab.cli.show import show
 from pktlab.cli.status import BROKEN_PIPE, INTERRUPTED, status_of
+from pktlab.cli.sweep import sweep
 from pktlab.errors import PktlabError
 
 # Typer's help through rich costs 60 ms at each start and brings no information; its plain help is as readable.
@@ -89,6 +90,21 @@ app.command(
     + "  3  this machine cannot run labs (see pktlab doctor)\n"
     + "  4  inconclusive: frames were lost with nothing taken away",
 )(ablate)
+app.command(
+    "sweep",
+    short_help="Acts under every combination of values, and what decides.",
+    epilog=_EXAMPLE
+    + "  pktlab sweep bridge_swallows_arp_reply -k address_on_the_port \\\n"
+    + "      --set 'host:net.ipv4.conf.{veth0,veth1,all}.accept_local=0,1' \\\n"
+    + "      --set 'host:net.ipv4.conf.{veth0,veth1,all}.rp_filter=0,1,2'\n"
+    + "  pktlab sweep switch_learns_hub_floods -k tables --set box/switch:ageing_time=0,300\n\n\b\n"
+    + "Exit status:\n"
+    + "  0  the table is whole\n"
+    + "  1  an act ended before its last question\n"
+    + "  2  wrong use: unknown lab, setting or value, unreadable file, bad option\n"
+    + "  3  this machine cannot run labs (see pktlab doctor)\n"
+    + "  4  inconclusive: frames were lost",
+)(sweep)
 app.command(
     "claims",
     short_help="Each claim of the documents with its verdict.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from pktlab.errors import DeadlineExceeded
@@ -39,7 +39,7 @@ class _Running:
         self.child.__exit__(None, None, None)
 
 
-def results(works: Sequence[Work], *, places: int, deadline: float) -> Iterator[tuple[int, Any]]:
+def results(works: Sequence[Work], *, places: int, deadline: float) -> Generator[tuple[int, Any]]:
     """Run each work in a sandbox of its own, `places` at a time; yield its number and what it sent, as they end.
 
     What was sent is the first message, the exception that came out of the work, None where it ended without either,
