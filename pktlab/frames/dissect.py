@@ -21,22 +21,12 @@ from pktlab.frames import bindings
 from pktlab.frames.match import Buffer, Matcher
 from pktlab.interface import Interface
 
-_scapy_ready = False
 _bound: set[int] = set()
 
 
 def load() -> None:
     """Import Scapy without letting it look at the machine's own routes and interfaces."""
-    global _scapy_ready
-    if _scapy_ready:
-        return
-    import scapy.layers.inet
-    import scapy.layers.l2
-    import scapy.layers.vxlan  # noqa: F401
-
-    import pktlab.frames.scapy_config  # noqa: F401  # before the layers
-
-    _scapy_ready = True
+    import pktlab.frames.scapy_config  # noqa: F401
 
 
 def bind_vxlan(ports: Iterable[int]) -> None:
