@@ -32,6 +32,7 @@ CHANGE: pytest.StashKey[Callable[[Topology], Topology]] = pytest.StashKey()
 # Set in a sandbox that was made for the act elsewhere: where its reports go.
 SEND: pytest.StashKey[Callable[[Any], None]] = pytest.StashKey()
 DEADLINE = 60.0
+_TEMPORARY = frozenset({"tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -155,8 +156,9 @@ def prepare(item: pytest.Item) -> None:
     from pktlab.frames import dissect
 
     dissect.load()
-    # A folder for each child would have pytest remove the oldest, with captures in it.
-    _temporary(item).getbasetemp()
+    if not item.config.getoption("pktlab_captures") or _TEMPORARY.intersection(getattr(item, "fixturenames", ())):
+        # A folder for each child would have pytest remove the oldest, with captures in it.
+        _temporary(item).getbasetemp()
 
 
 class _Reports:

@@ -30,7 +30,6 @@ _TEXTS = [
     "/etc",
     "/nonexistent/x",
     "a" * 300,
-
 ]
 _VALUES: list[Any] = [None, *_TEXTS, True, False, 4, 0, [], ["a"], ("a", "b"), ["a", 1]]
 

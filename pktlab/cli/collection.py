@@ -6,6 +6,7 @@ its line is attached to the report there.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ import pytest
 from pktlab.fault import describe
 
 SECTION = "pktlab: why"
+
+
+def pytest_collection_finish() -> None:
+    """What was imported until now stays: from here on garbage is looked for in what the acts leave behind."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -101,9 +101,10 @@ def perform(
     progress = Progress()
     progress.show("starting")
     try:
-        sandbox.available()
-        from pktlab.cli import session
+        with sandbox.trial():  # on another processor, while pytest is imported
+            from pktlab.cli import session
 
+            sandbox.available()
         return session.run(
             labs, captures=captures, keyword=keyword, jobs=jobs, verbose=verbose, tell=tell, progress=progress
         )

@@ -24,6 +24,18 @@ from pktlab.report import LabResult
 
 Tell = Callable[[LabFile, ActRecord, str], None]
 
+# Plugins of pytest that serve options which are not given here, or tell of what is not told here: they need not load.
+_UNUSED = (
+    "cacheprovider",
+    "doctest",
+    "faulthandler",
+    "pastebin",
+    "setuponly",
+    "setupplan",
+    "stepwise",
+    "threadexception",
+    "unraisableexception",
+)
 _PHASES = ("setup", "call", "teardown")
 
 
@@ -106,7 +118,8 @@ def selection(labs: Sequence[LabFile], keyword: str) -> list[str]:
         "--import-mode=importlib",
         "--continue-on-collection-errors",
         # The reporter alone: without the whole plugin pytest would lack options that others rely on.
-        *("-p", "no:terminalreporter", "-p", "no:cacheprovider"),
+        *("-p", "no:terminalreporter"),
+        *(part for name in _UNUSED for part in ("-p", f"no:{name}")),
         *("-p", "pktlab.pytest_plugin", "-p", collection.__name__),
         *(("-k", keyword) if keyword else ()),
         *paths,

@@ -26,7 +26,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NoReturn, TypeVar, TypeVarTuple
+from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
 from pktlab.errors import DeadlineExceeded, SandboxError
 from pktlab.kernel.entry import enter_mounts, enter_namespaces
@@ -42,6 +42,7 @@ Ts = TypeVarTuple("Ts")
 _HELD = {signal.SIGTERM, signal.SIGCHLD, signal.SIGINT}
 
 _KILL_SECONDS = 5.0
+_TRIAL_SECONDS = 30.0
 _PIECE = 1 << 20
 
 
@@ -151,13 +152,20 @@ def call(function: Callable[[*Ts], T], *args: *Ts, deadline: float = 30.0) -> T:
     Raises `DeadlineExceeded` after `deadline` seconds, `SandboxError` where the machine refuses, and `ChildError`
     when the sandbox ended without a result.
     """
+    with _calling(function, *args) as child:
+        return cast(T, _result(child, deadline))
 
+
+def _calling(function: Callable[[*Ts], T], *args: *Ts) -> Child:
     def work(send: Callable[[Any], None]) -> None:
         send(function(*args))
 
-    with Child(work) as child:
-        results: list[T] = list(child.messages(deadline))
-        status = child.wait()
+    return Child(work)
+
+
+def _result(child: Child, deadline: float) -> Any:
+    results = list(child.messages(deadline))
+    status = child.wait()
     if not results:
         ended = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
         raise ChildError(f"the sandbox ended without a result: {ended}")
@@ -171,10 +179,31 @@ def available() -> None:
         raise SandboxError(refused.message, remedy=refused.remedy)
 
 
+@contextlib.contextmanager
+def trial() -> Iterator[None]:
+    """Find out, while the block runs, what `available` will say; behind the block nothing of it is left."""
+    if _refused.cache_info().currsize:
+        yield
+        return
+    with _calling(os.getpid) as child:
+        _trials.append(child)
+        try:
+            yield
+        finally:
+            if child in _trials:
+                _trials.remove(child)
+
+
+_trials: list[Child] = []
+
+
 @functools.cache
 def _refused() -> SandboxError | None:
     try:
-        call(os.getpid)
+        if _trials:
+            _result(_trials.pop(), _TRIAL_SECONDS)
+        else:
+            call(os.getpid)
     except SandboxError as error:
         return error
     return None
