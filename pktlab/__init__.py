@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pktlab.claims import confirms, depends, refutes
+    from pktlab.cluster import Cluster
     from pktlab.errors import PktlabError
     from pktlab.frame import Frame
     from pktlab.frames.dissect import dissected
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Answer": "pktlab.network",
+    "Cluster": "pktlab.cluster",
     "Device": "pktlab.topology",
     "Frame": "pktlab.frame",
     "Interface": "pktlab.interface",
@@ -40,6 +42,7 @@ _PUBLIC = {
 
 __all__ = [
     "Answer",
+    "Cluster",
     "Device",
     "Frame",
     "Interface",

@@ -145,6 +145,31 @@ def test_macvlan() -> None:
 
 
 @sandboxed
+def test_tun() -> None:
+    topology = Topology()
+    host = topology.namespace("host")
+    host.tun("tun0", mtu=1472).address("10.0.0.1/24")
+    with Network(topology) as net:
+        found = link(net, host, "tun0")
+        assert part(found, {"mtu": 0, "link_type": 0}) == {"mtu": 1472, "link_type": "none"}
+        assert found["linkinfo"]["info_data"] | {"type": "tun", "persist": True} == found["linkinfo"]["info_data"]
+        assert "NO-CARRIER" in found["flags"]
+        assert not net.ping("10.0.0.2", ns=host)
+
+
+@sandboxed
+def test_hairpin() -> None:
+    topology = Topology()
+    host = topology.namespace("host")
+    p1, p2 = (host.veth(f"p{number}", f"far{number}")[0] for number in (1, 2))
+    host.bridge("br0", ports=[p1, p2])
+    p1.hairpin()
+    with Network(topology) as net:
+        ports = {name: link(net, host, name)["linkinfo"]["info_slave_data"]["hairpin"] for name in ("p1", "p2")}
+        assert ports == {"p1": True, "p2": False}
+
+
+@sandboxed
 def test_tap() -> None:
     topology = Topology()
     host = topology.namespace("host")

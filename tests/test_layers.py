@@ -21,6 +21,7 @@ MODULES = sorted(file for file in ROOT.rglob("*.py") if file.parent.name != "lab
 LAYERS: list[tuple[str, set[str]]] = [
     ("data", {"errors", "interface", "frame", "act", "fault"}),
     ("topology", {"topology"}),
+    ("cluster", {"cluster"}),
     ("pure", {"frames", "claims", "gallery", "labfile", "report", "transcript", "verdict"}),
     ("kernel", {"kernel"}),
     ("live", {"network"}),

@@ -121,6 +121,8 @@ def request(setting: settings.Setting) -> Request | None:
             return set_up(setting.device, True)
         case settings.Port():
             return set_master(setting.device, setting.bridge)
+        case settings.Hairpin():
+            return set_hairpin(setting.device)
         case settings.Address():
             return address(setting.device, setting.address)
         case settings.Neighbour():
@@ -216,6 +218,13 @@ def set_bridge(device: Interface, *, ageing_time: float | None, stp: bool | None
         data.append(["IFLA_BR_STP_STATE", int(stp)])
     info = {"attrs": [["IFLA_INFO_KIND", "bridge"], ["IFLA_INFO_DATA", {"attrs": data}]]}
     return link.request(what, link.RTM_NEWLINK, {"index": device.index}, [("IFLA_LINKINFO", info)])
+
+
+def set_hairpin(device: Interface) -> Request:
+    """Let a port send a frame back to where it came from (br_setport() in net/bridge/br_netlink.c)."""
+    what = f"bridge -n {device.netns} link set dev {device.name} hairpin on"
+    port = [["IFLA_INFO_SLAVE_KIND", "bridge"], ["IFLA_INFO_SLAVE_DATA", {"attrs": [["IFLA_BRPORT_MODE", 1]]}]]
+    return link.request(what, link.RTM_NEWLINK, {"index": device.index}, [("IFLA_LINKINFO", {"attrs": port})])
 
 
 def set_netns(device: Interface, netns: str, descriptor: int, index: int, name: str = "") -> Request:

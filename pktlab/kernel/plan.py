@@ -12,7 +12,7 @@ from pktlab.topology import settings
 from pktlab.topology.settings import Setting
 
 # What a bridge has an MTU of its own for: each port that joined has changed it (br_mtu_auto_adjust()).
-_SIZED = (settings.Bridge, settings.Tun)
+_SIZED = (settings.Bridge, settings.Tun, settings.Hairpin)
 # All of one kind before the next: a route needs its link up.
 _ON_LINKS = ((settings.Address, settings.Neighbour, settings.FdbEntry), (settings.Route, settings.Rule))
 

@@ -77,6 +77,13 @@ class Device(Interface):
         self.namespace.declare(settings.Sysctl(netns=self.netns, origin=origin(), key=path, value=text, device=self))
         return self
 
+    def hairpin(self) -> Device:
+        """Declare that this port of a bridge may send a frame back to where it came from (bridge(8))."""
+        if not any(isinstance(s, settings.Port) and s.device == self for s in self.namespace.topology.settings):
+            raise fault(f"{self} is no port of a bridge, so it has no hairpin", "make it one first: namespace.port()")
+        self.namespace.declare(settings.Hairpin(netns=self.netns, origin=origin(), device=self))
+        return self
+
     def neighbour(self, address: str, mac: str) -> Device:
         """Declare a permanent neighbour entry: `address` is at `mac` on this interface."""
         target = check.ip(address)

@@ -209,6 +209,15 @@ class Port(OnDevice):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hairpin(OnDevice):
+    """The port may send a frame back where it came from ("hairpin" in bridge(8))."""
+
+    @property
+    def command(self) -> str:
+        return f"bridge -n {self.netns} link set dev {self.device.name} hairpin on"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Address(OnDevice):
     """An address with its prefix length on an interface."""
 
