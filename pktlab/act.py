@@ -20,12 +20,13 @@ class Observation:
     """A question that an act asked of the network or of a capture, with the answer it got.
 
     `answer` is JSON data: a path is a list of ``"namespace/interface"``, a ping an object, a count a number.
-    `text` is the same answer as one line for people.
+    `text` is the same answer as one line for people, `frames` are the numbers of the frames that it is about.
     """
 
     question: str
     answer: Any
     text: str = ""
+    frames: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -69,6 +70,11 @@ class ActRecord:
     packets: list[Packet] = field(default_factory=list)
     # The transcript in the order of events: ("packet", index into packets) or ("observation", index).
     story: list[tuple[str, int]] = field(default_factory=list)
+
+    @property
+    def evidence(self) -> list[int]:
+        """The numbers of the frames that the act asked about."""
+        return sorted({number for observation in self.observations for number in observation.frames})
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON data that `from_json` takes back."""

@@ -44,7 +44,7 @@ def _rows(lab: Path) -> Iterator[str]:
                 capture = pcapng.read(opened)
         except (LabError, OSError):
             continue
-        title = capture.section_comment.partition(": ")[2] or file.stem
+        title = capture.section_comment.partition("\n")[0].partition(": ")[2] or file.stem
         sightings: dict[int, list[Frame]] = {}
         for frame in capture.frames:
             sightings.setdefault(frame.packet, []).append(frame)

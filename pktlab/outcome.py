@@ -11,6 +11,7 @@ import pytest
 
 from pktlab import __version__
 from pktlab.act import PROPERTY, ActRecord
+from pktlab.evidence import ASKED, ranges
 from pktlab.errors import Inconclusive, MachineError, PktlabError
 from pktlab.frames.path import Path, first_difference
 from pktlab.interface import Interface
@@ -123,6 +124,7 @@ class Run:
         self.record.story = recording.story()
         self.record.capture = recording.captured("", network.interfaces, lost)
         if keep:
+            asked = [ASKED + ranges(self.record.evidence)] if self.record.evidence else []
             recording.write(
                 str(self.file),
                 network.interfaces,
@@ -132,7 +134,7 @@ class Run:
                     for setting in network.topology.settings
                     if isinstance(setting, settings.Address)
                 },
-                comment=f"{self.record.lab}: {self.record.title or self.record.name}",
+                comment="\n".join([f"{self.record.lab}: {self.record.title or self.record.name}", *asked]),
                 application=f"pktlab {__version__}",
             )
             self.record.capture.file = str(self.file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path as File
 from typing import Any
@@ -23,6 +23,9 @@ from pktlab.frames.words import words
 from pktlab.interface import Interface
 from pktlab.kernel.storage import Storage
 from pktlab.network.frames import Frames, Resolve
+
+# Of so many frames an observation has the numbers: nobody reads more, and a storm has a million.
+_TOLD = 1000
 
 
 class Recording:
@@ -105,9 +108,9 @@ class Recording:
                 out += [each for each in journeys if not numbers.isdisjoint(frame.number for frame in each.frames)]
         return out
 
-    def observe(self, question: str, answer: Any, text: str) -> None:
-        """Record a question that the act asked and the answer that it got."""
-        self.observations.append(Observation(question, answer, text))
+    def observe(self, question: str, answer: Any, text: str, frames: Iterable[int] = ()) -> None:
+        """Record a question that the act asked, the answer that it got, and the numbers of the frames that gave it."""
+        self.observations.append(Observation(question, answer, text, sorted(frames)[:_TOLD]))
         self._asked_at.append(len(self.frames))
 
     def forget(self, kept: int) -> None:

@@ -87,7 +87,7 @@ class Seen:
             )
         path = Path(frame for _journey, frames in found for frame in frames)
         path.asked(str(compiled), self._interfaces, note=self._note(compiled, found))
-        self._recording.observe(f"path of {compiled}", [str(i) for i in path], str(path) or "seen nowhere")
+        self._recording.observe(f"path of {compiled}", [str(i) for i in path], str(path) or "seen nowhere", _in(found))
         return path
 
     def _note(self, pattern: Pattern, found: list[tuple[Journey, list[Frame]]]) -> str:
@@ -111,7 +111,8 @@ class Seen:
         for path in paths:
             path.asked(str(compiled), self._interfaces)
         answer = [[str(interface) for interface in path] for path in paths]
-        self._recording.observe(f"paths of {compiled}", answer, "; ".join(map(str, paths)) or "seen nowhere")
+        told = "; ".join(map(str, paths)) or "seen nowhere"
+        self._recording.observe(f"paths of {compiled}", answer, told, _in(found))
         return paths
 
     def where(self, pattern: Any) -> set[Interface]:
@@ -119,7 +120,7 @@ class Seen:
         compiled, found = self._matches(pattern)
         where = {frame.interface for _journey, frames in found for frame in frames}
         answer = sorted(map(str, where))
-        self._recording.observe(f"where {compiled} was seen", answer, ", ".join(answer) or "nowhere")
+        self._recording.observe(f"where {compiled} was seen", answer, ", ".join(answer) or "nowhere", _in(found))
         return where
 
     def count(self, pattern: Any, *, on: Interface | None = None) -> int:
@@ -127,7 +128,7 @@ class Seen:
         compiled, found = self._matches(pattern)
         count = sum(on is None or any(frame.interface == on for frame in frames) for _journey, frames in found)
         place = "" if on is None else f" on {on}"
-        self._recording.observe(f"how many {compiled}{place}", count, str(count))
+        self._recording.observe(f"how many {compiled}{place}", count, str(count), _in(found))
         return count
 
     def frames(self, pattern: Any, *, on: Interface | None = None) -> list[Frame]:
@@ -138,7 +139,7 @@ class Seen:
         numbers = [frame.number for frame in every]
         place = "" if on is None else f" on {on}"
         text = ", ".join(map(str, numbers)) or "none"
-        self._recording.observe(f"frames of {compiled}{place}", numbers, text)
+        self._recording.observe(f"frames of {compiled}{place}", numbers, text, numbers)
         return every
 
     def rewrites(self, pattern: Any) -> Rewrites:
@@ -164,5 +165,10 @@ class Seen:
             f"{a} > {b}: " + ", ".join(f"{name} {old} -> {new}" for name, (old, new) in fields.items())
             for (a, b), fields in changes.items()
         )
-        self._recording.observe(f"rewrites of {compiled}", answer, text or "none")
+        self._recording.observe(f"rewrites of {compiled}", answer, text or "none", _in(found))
         return changes
+
+
+def _in(found: list[tuple[Journey, list[Frame]]]) -> set[int]:
+    """The numbers of the frames that match."""
+    return {frame.number for _journey, frames in found for frame in frames}
