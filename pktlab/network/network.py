@@ -150,6 +150,7 @@ class Network(Changing):
         place = f" dev {dev}" if dev is not None else f" from {netns}" if len(self._testbed.namespaces) > 1 else ""
         place += "" if bind else " (not bound)"
         self._pings += 1
+        before = len(self._recording.frames)
         echo = EchoSocket(
             self._testbed.namespaces[netns],
             dev=device.name if device and bind else "",
@@ -168,7 +169,10 @@ class Network(Changing):
         # Who answers by the kernel alone has answered by now; the frames of this belong before the next question.
         self.settle()
         self._recording.observe(
-            f"ping {target}{place}" + (f" from {src}" if src else ""), answer.as_json(), str(answer)
+            f"ping {target}{place}" + (f" from {src}" if src else ""),
+            answer.as_json(),
+            str(answer),
+            range(before + 1, len(self._recording.frames) + 1),
         )
         return answer
 
