@@ -11,7 +11,8 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pktlab.errors import PktlabError
 from pktlab.kernel.fence import Fence
@@ -22,6 +23,24 @@ from pktlab.kernel.ring import Ring, size_for
 from pktlab.kernel.storage import Storage
 
 _WANTED_QUEUE = 64 << 20
+# Frames that the thread reads of one namespace before it looks at the next; and when a ring takes over.
+_TURN = 1024
+_HALF = 0.5
+
+
+@dataclass(slots=True)
+class _Retired:
+    """What is to be known of a queue that a ring took over from: frames read, dropped before that, dropped after."""
+
+    name: str
+    count: int
+    before: int
+    after: int
+    ring: Ring
+
+    def lost(self) -> int:
+        """Of what it dropped last, most were the ring's already: at most those were not that came in between."""
+        return self.before + min(self.after, self.ring.straddling)
 
 
 class Recorder:
@@ -45,9 +64,9 @@ class Recorder:
         self._receiver = Receiver()
         self._queues: dict[int, Queue] = {}
         self._rings: dict[int, Ring] = {}
-        self._retired: list[Queue] = []
+        self._retired: list[_Retired] = []
         self._moving: set[int] = set()
-        self._movers: list[threading.Thread] = []
+        self._overflowing = False
         self._poll = select.epoll()
         self._heard: dict[int, int] = {}  # descriptor -> number of the namespace
         for number, namespace in enumerate(namespaces):
@@ -73,6 +92,13 @@ class Recorder:
                 if self._stop_read in ready:
                     return
                 self.read(ready)
+                if self._overflowing and self.automatic:
+                    # Where there is no ring to be had, the queue goes on; what it drops is counted.
+                    self.automatic = False
+                    with contextlib.suppress(PktlabError):
+                        self.use_rings([number for number, each in self._queues.items() if each.filled() > _HALF / 2])
+                        self.automatic = True
+                self._overflowing = False
         except BaseException as error:
             # Shown by the next question, in the thread that asks it.
             self.failure = error
@@ -99,8 +125,9 @@ class Recorder:
                 if (ring := self._rings.get(number)) and ring.fileno() == descriptor:
                     if not ring.read():
                         ring.settle_error()
-                elif (queue := self._queues.get(number)) and queue.read(now, self._marker):
-                    self._filling(number)
+                elif queue := self._queues.get(number):
+                    more = queue.read(now, self._marker, most=_TURN)
+                    self._overflowing |= more and queue.filled() > _HALF
 
     def _marker(self, data: bytes, stamp: int, place: int) -> bool:
         return False
@@ -114,8 +141,8 @@ class Recorder:
                 queue.read(now, self._marker)
             for ring in self._rings.values():
                 ring.drain(now)
-            queues = [*self._queues.values(), *self._retired]
-            return sum(queue.count for queue in queues) + sum(ring.count for ring in self._rings.values())
+            count = sum(queue.count for queue in self._queues.values()) + sum(each.count for each in self._retired)
+            return count + sum(ring.count for ring in self._rings.values())
 
     def index(self) -> int:
         """Make rows of all that was read; return how many rows there are."""
@@ -132,23 +159,10 @@ class Recorder:
                 lost[self.names[number]] += queue.losses()
             for number, ring in self._rings.items():
                 lost[self.names[number]] += ring.losses()
-            for queue in self._retired:
-                lost[queue.name] += queue.lost
+            for each in self._retired:
+                lost[each.name] += each.lost()
             self.lost = lost
             return dict(lost)
-
-    def _filling(self, number: int) -> None:
-        """Let a ring take over from a queue that is half full."""
-        if not self.automatic or number in self._moving or number in self._rings:
-            return
-        mover = threading.Thread(target=self._move_quietly, args=([number],), name="capture ring", daemon=True)
-        self._movers.append(mover)
-        mover.start()
-
-    def _move_quietly(self, numbers: list[int]) -> None:
-        # Where there is no ring to be had, the queue goes on; what it drops is counted.
-        with contextlib.suppress(PktlabError):
-            self.use_rings(numbers)
 
     def use_rings(self, numbers: Sequence[int] | None = None) -> None:
         """Let rings hear some namespaces, or all, from now on; no frame is lost or kept twice by that.
@@ -186,24 +200,28 @@ class Recorder:
 
     def _cut(self, opened: dict[int, Ring]) -> None:
         with self.fairly():
-            moment = time.clock_gettime_ns(time.CLOCK_REALTIME)
             for number, ring in opened.items():
-                ring.begin(moment)
-                self._queues[number].until = moment
+                self._queues[number].until = ring.begin()
+                self._queues[number].losses()
 
-    def _retire(self, numbers: Iterable[int]) -> None:
-        """Read the rest of some queues, and close them."""
-        retired = []
-        with self.fairly():
-            now = time.clock_gettime_ns(time.CLOCK_REALTIME)
-            for number in numbers:
+    def _retire(self, opened: dict[int, Ring]) -> None:
+        """Read the rest of some queues, and close them; the rings must not fill meanwhile."""
+        closing = []
+        now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        for number, ring in opened.items():
+            more = True
+            while more:
+                with self.fairly():
+                    more = self._queues[number].read(now, self._marker, most=_TURN)
+                    for each in opened.values():
+                        each.read()
+            with self.fairly():
                 queue = self._queues.pop(number)
-                queue.read(now, self._marker)
-                queue.losses()
+                before = queue.lost
+                self._retired.append(_Retired(queue.name, queue.count, before, queue.losses() - before, ring))
                 self._forget(queue)
-                retired.append(queue)
-            self._retired += retired
-        _close(retired)
+            closing.append(queue)
+        _close(closing)
 
     def _undo(self, opened: dict[int, Ring]) -> None:
         """Leave the namespaces to their queues, unless a ring has begun already."""
@@ -225,8 +243,6 @@ class Recorder:
 
     def stop(self) -> None:
         """Stop reading; the frames read so far stay."""
-        for mover in self._movers:
-            mover.join()
         if self._thread is not None:
             os.write(self._stop_write, b"x")
             self._thread.join()

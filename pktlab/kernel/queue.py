@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+import sys
 from collections.abc import Callable
 
 from pktlab.kernel.mmsg import ADDRESS, CONTROL, Receiver, bind_all
@@ -69,13 +70,15 @@ class Queue:
         """Return the socket's descriptor."""
         return self._socket.fileno()
 
-    def read(self, until: int, marker: Marker) -> bool:
-        """Read what is there, but not past the first frame after a moment; tell whether the queue filled meanwhile.
-
-        Raises OSError.
+    def read(self, until: int, marker: Marker, *, most: int = sys.maxsize) -> bool:
+        """Read what is there, up to the first frame after a moment, and about `most` frames; tell whether there may be
+        more. Raises OSError.
         """
-        receiver, descriptor, stamp, filling = self._receiver, self._socket.fileno(), 0, False
+        receiver, descriptor, stamp = self._receiver, self._socket.fileno(), 0
+        end = self.count + most
         while stamp <= until:
+            if self.count >= end:
+                return True
             try:
                 got = receiver.receive(descriptor)
             except OSError as error:
@@ -86,9 +89,8 @@ class Queue:
             for which in range(got):
                 stamp = self._keep(which, marker)
             if got < receiver.count:
-                return filling
-            filling = filling or self.filled() > 0.5
-        return filling
+                return False
+        return False
 
     def _keep(self, which: int, marker: Marker) -> int:
         receiver = self._receiver

@@ -13,6 +13,7 @@ import mmap
 import select
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -40,11 +41,12 @@ TPACKET_V3 = 2
 TP_STATUS_KERNEL, TP_STATUS_USER = 0, 1
 TAG = 4  # bytes of a VLAN tag, for which there is room in front of every frame
 # Large enough for the largest frame, small enough that many are free while one is being filled.
-BLOCK = 256 << 10
+BLOCK = 128 << 10
 # Bytes of all rings together, and of one.
-TOTAL, LEAST, MOST = 128 << 20, 2 << 20, 64 << 20
-# In milliseconds: after twice as long at most, the kernel hands over a block that is not full.
-RETIRE_MS = 2
+TOTAL, LEAST, MOST = 128 << 20, 2 << 20, 32 << 20
+# In milliseconds: after twice as long at most, the kernel hands over a block that is not full. A small ring would be
+# used up by blocks that are nearly empty.
+RETIRE_MS, RETIRE_SMALL_MS = 2, 10
 # How long a block that has frames may take to be handed over, in seconds.
 _PATIENCE = 5.0
 
@@ -130,6 +132,10 @@ class Ring:
         self.since = since
         self._number = number
         self._storage = storage
+        # Of the frames that the queue was to have, how many came when the ring was to take over.
+        self.straddling = 0
+        self._straddling_from = 0
+        self._indexed = 0
         self._pending: list[tuple[int, int, int]] = []
         self._turn = 0
         self._socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
@@ -195,11 +201,13 @@ class Ring:
                 raise OSError(errno.ETIMEDOUT, f"the kernel handed over no block within {_PATIENCE:g} s")
             self.settle_error()
 
-    def begin(self, moment: int) -> None:
-        """Take the frames from a moment on; what was dropped before was somebody else's, too."""
-        self.losses()
+    def begin(self) -> int:
+        """Take the frames from now on, and return what time that is; dropped before, they were somebody else's."""
+        heard, dropped, _frozen = self._statistics()
+        self._straddling_from = heard - dropped
         self.lost = self.frozen = 0
-        self.since = moment
+        self.since = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        return self.since
 
     def _filling(self) -> bool:
         at = self._turn * BLOCK // 4
@@ -217,7 +225,9 @@ class Ring:
         for segment, offset, length in pending:
             block = self._storage.segments[segment][offset : offset + length]
             for packet in packets(block):
+                self._indexed += 1
                 if packet.time <= self.since:
+                    self.straddling += self._indexed > self._straddling_from
                     continue
                 where = place(self._number, packet.device, packet.outgoing)
                 start, size = tagged(block, packet)
@@ -226,11 +236,16 @@ class Ring:
                 self._storage.row(segment, offset + start, size, packet.time, where)
 
     def losses(self) -> int:
-        """Return how many frames have been lost since the start (struct tpacket_stats_v3; reading resets it)."""
-        _seen, dropped, frozen = _STATISTICS.unpack(self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))
+        """Return how many frames have been lost since the start."""
+        _heard, dropped, frozen = self._statistics()
         self.lost += dropped
         self.frozen += frozen
         return self.lost
+
+    def _statistics(self) -> tuple[int, int, int]:
+        # struct tpacket_stats_v3: frames heard, the dropped ones included, since this was read last.
+        heard, dropped, frozen = _STATISTICS.unpack(self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))
+        return heard, dropped, frozen
 
     def close(self) -> None:
         """Close the socket; the ring is gone with its mapping."""
@@ -246,8 +261,9 @@ def _allocate(packet: socket.socket, size: int) -> int:
     """Give the socket a ring of at most `size` bytes; return its number of blocks."""
     blocks = max(2, size // BLOCK)
     while True:
+        retire = RETIRE_MS if blocks >= 128 else RETIRE_SMALL_MS
         frame = 2048  # of no meaning in version 3, but checked
-        request = _REQUEST.pack(BLOCK, blocks, frame, BLOCK // frame * blocks, RETIRE_MS, 0, 0)
+        request = _REQUEST.pack(BLOCK, blocks, frame, BLOCK // frame * blocks, retire, 0, 0)
         try:
             packet.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
         except OSError as error:

@@ -70,9 +70,13 @@ class Network(Changing):
         """
         return Window(lambda: self._begin(ring), self._end)
 
+    def use_rings(self) -> None:
+        """Let rings capture from now on, as ``net.capture(ring=True)`` does."""
+        self._testbed.recorder.use_rings()
+
     def _begin(self, ring: bool) -> Seen:
         if ring:
-            self._testbed.recorder.use_rings()
+            self.use_rings()
         self.settle()
         return Seen(self._recording, self._recording.cut(), self.settle, self.interfaces)
 
