@@ -6,7 +6,7 @@
     |  .7.3    |       |      .7.2             |         |            |      |  .7.1     |
     +----------+       +-----------------------+         +------------+      +-----------+
 
-A station has logged in with its own MAC, and the access point passes on no frame from another: so a guest that is merely
+A station has logged in with its own MAC, and the access point passes on no frame from another: a guest that is merely
 bridged to wlan0 is not heard. There is no radio here; a rule does what the access point would. Two cures: what virtual
 machine monitors do, writing wlan0's MAC into what leaves and the guest's into what comes in, by its IP address, in the
 ARP too; or to route, and answer for the guest with proxy ARP. A macvlan is no cure, having a MAC of its own.

@@ -10,10 +10,10 @@
     +-----------+
     h2
 
-Beside its ports a bridge has a side of its own, towards the box that it is in: it can have an address and answer for it,
-and frames for its own MAC go up to the box's IP layer, which may route them. What it only passes on between ports does
-not get there. Yet netfilter can be asked to look at it all the same: bridge-nf-call-iptables, which a lab starts with
-at 0 and the kernel at 1.
+Beside its ports a bridge has a side of its own, towards the box that it is in: it can have an address and answer for
+it, and frames for its own MAC go up to the box's IP layer, which may route them. What it only passes on between ports
+does not get there. Yet netfilter can be asked to look at it all the same: bridge-nf-call-iptables, which a lab starts
+with at 0 and the kernel at 1.
 
 See br_handle_frame_finish() and br_pass_frame_up() in net/bridge/br_input.c, br_nf_forward() in
 net/bridge/br_netfilter_hooks.c.

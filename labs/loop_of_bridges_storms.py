@@ -41,7 +41,7 @@ def learned(net: Network) -> str:
 
 
 def block_by_stp(net: Network) -> None:
-    """Let the bridges speak STP until they have agreed: left has the lower id, and right closes its second way there."""
+    """Let the bridges speak STP until they agree: left has the lower id, so right closes its second way there."""
     for bridge in (br_right, br_left):
         net.set_bridge(bridge, stp=True, hello_time=1)
     net.wait(lambda: net.links(r2)[0].port == "blocking")

@@ -7,8 +7,8 @@
     +--------------------+      +----------------------+       +------------------+
 
 A tap device has a program at its other end in place of a wire. Here it is a virtual machine of three functions, which
-crafts its frames with Scapy. Behind a port of br0 it is a host of the network that eth0 leads to like any other: its own
-MAC is seen there, its TTL is what it wrote, and the host's IP layer has no part in it.
+crafts its frames with Scapy. Behind a port of br0 it is a host of the network that eth0 leads to, like any other: its
+own MAC is seen there, its TTL is what it wrote, and the host's IP layer has no part in it.
 
 See Documentation/networking/tuntap.rst, br_handle_frame_finish() in net/bridge/br_input.c.
 """
