@@ -16,7 +16,7 @@ See RFC 1812 section 5.2, RFC 791 on "Time to Live", ip_forward() in net/ipv4/ip
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
 
-from pktlab import Network, Topology, confirms, refutes
+from pktlab import Network, Topology, confirms
 
 topology = Topology()
 a, rt, d = topology.namespace("a"), topology.namespace("rt"), topology.namespace("d")
@@ -95,19 +95,15 @@ def test_routes_of_the_sender(net: Network) -> None:
         assert seen.count(ARP(op="who-has"), on=eth_a) == seen.count(ARP(op="who-has", pdst=gateway), on=eth_a) == 1
 
 
-@refutes("ttl-is-time")
 @confirms("route-types-forward-icmp")
 def test_packets_that_a_router_ends(net: Network) -> None:
-    """A TTL of 1 dies young: it counts hops, not seconds. Of the routes, blackhole is silent and two say why not."""
+    """Where the TTL runs out the sender is told. Of the routes blackhole is silent, and two say why not."""
     with net.capture() as seen:
         expired = net.ping("192.168.2.2", ns=a, ttl=1)
         assert [net.ping(f"10.{block}.0.1", ns=a).icmp for block in (1, 2, 3)] == [None, (3, 1), (3, 13)]
     assert (expired.icmp, expired.source, seen.where(echo)) == ((11, 0), "192.168.1.1", {eth_a, rt_a})
-    (sent,), (told,) = seen.frames(IP(ttl=1), on=eth_a), seen.frames(ICMP(type="time-exceeded"), on=eth_a)
-    assert told.time - sent.time < 1e9
 
 
-@confirms("l2-same-segment-l3-across")
 def test_switch_in_its_place(net: Network) -> None:
     """The question now reaches d, for frames cross a switch, but no one there is the gateway."""
     net.run(rt, ["ip", "link", "add", "br0", "up", "type", "bridge"])
