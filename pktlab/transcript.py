@@ -10,9 +10,10 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pktlab.act import ActRecord, Observation, Packet
+if TYPE_CHECKING:
+    from pktlab.act import ActRecord, Observation, Packet
 
 INDENT = 4
 GAP = 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 
 from pktlab import labfile
@@ -28,6 +27,8 @@ def captures_folder(path: Path) -> Path:
 
     Raises PktlabError if it cannot: a run whose captures are lost would have to be done again.
     """
+    import tempfile
+
     if not path.name and path == Path():
         raise PktlabError("--captures names no folder", remedy="name one: --captures DIR")
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pktlab import gallery, labfile
+from pktlab import labfile
 from pktlab.cli.arguments import captures_folder, complete_lab, json_file
 from pktlab.cli.screen import Progress, Screen, write_json
 from pktlab.cli.status import FAILED, INTERRUPTED, WRONG_USE, worst
@@ -50,6 +50,8 @@ def run(
     teller = _Teller(Screen(), quiet=json == "-")
     folder = captures_folder(captures)
     outcome = perform(chosen, captures=folder, keyword=keyword, jobs=jobs, verbose=verbose, tell=teller.tell)
+    from pktlab import gallery
+
     with contextlib.suppress(OSError):  # a full disk has been told where the captures themselves were lost
         gallery.write(folder)
     if json:

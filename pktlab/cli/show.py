@@ -17,6 +17,9 @@ from pktlab.errors import LabError, PktlabError
 from pktlab.transcript import Line, Span
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
     from pktlab.topology import Topology
 
 _INDENT = "    "
@@ -79,23 +82,33 @@ def _topology(lab: labfile.LabFile) -> Topology | None:
 
     Raises LabError if the import fails.
     """
+    from pktlab.cli.inert import stand_ins
+    from pktlab.fault import describe
     from pktlab.topology import Topology
 
     path = lab.path.resolve()
-    spec = importlib.util.spec_from_file_location(f"pktlab_shown_{lab.name}", path)
-    if spec is None or spec.loader is None:
-        raise LabError(f"{lab.path} is no Python file", remedy="a lab's name ends in .py")
-    module = importlib.util.module_from_spec(spec)
     sys.path.append(str(path.parent))
     # A lab that is only looked at leaves nothing beside it.
     sys.dont_write_bytecode = True
     try:
-        spec.loader.exec_module(module)
-    except PktlabError:
-        raise
-    except (Exception, SystemExit) as error:
-        from pktlab.fault import describe
-
-        raise LabError(describe(error, path), remedy="the lab must be importable as it stands") from None
+        with stand_ins():
+            module = _imported(lab, path)
+    except (Exception, SystemExit):
+        # Whoever is at fault: with the real packets it is told as it would be in a run.
+        try:
+            module = _imported(lab, path)
+        except PktlabError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise LabError(describe(error, path), remedy="the lab must be importable as it stands") from None
     declared = getattr(module, "topology", None)
     return declared if isinstance(declared, Topology) else None
+
+
+def _imported(lab: labfile.LabFile, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"pktlab_shown_{lab.name}", path)
+    if spec is None or spec.loader is None:
+        raise LabError(f"{lab.path} is no Python file", remedy="a lab's name ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
