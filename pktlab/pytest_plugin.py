@@ -154,8 +154,10 @@ def prepare(item: pytest.Item) -> None:
     """Do once, in the parent, what each child would otherwise have to do again."""
     import pktlab.network  # noqa: F401
     from pktlab.frames import dissect
+    from pktlab.kernel import plan
 
     dissect.load()
+    plan.rehearse()
     if not item.config.getoption("pktlab_captures") or _TEMPORARY.intersection(getattr(item, "fixturenames", ())):
         # A folder for each child would have pytest remove the oldest, with captures in it.
         _temporary(item).getbasetemp()

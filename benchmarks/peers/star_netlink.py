@@ -8,8 +8,8 @@ import sys
 import time
 
 CLONE_NEWNET = 0x4000_0000
-RTM_NEWLINK, RTM_NEWADDR, RTM_GETLINK = 16, 20, 18
-REQUEST, ACK, CREATE, DUMP = 0x1, 0x4, 0x600, 0x300
+RTM_NEWLINK, RTM_GETLINK, RTM_NEWADDR = 16, 18, 20
+REQUEST, ACK, CREATE = 0x1, 0x4, 0x600
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 10, 18, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
@@ -75,33 +75,42 @@ def pair(number_, descriptor):
 
 def settled(where, indexes):
     """Ask for each link by itself: the kernel settles its carrier before it answers (rtnl_getlink())."""
-    for start in range(0, len(indexes), BUNCH):
-        bunch = indexes[start : start + BUNCH]
-        for index in bunch:
-            where.send(struct.pack("=IHHII", 32, RTM_GETLINK, REQUEST, 0, 0) + link(index))
-            where.recv(1 << 16)
+    for index in indexes:
+        where.send(struct.pack("=IHHII", 32, RTM_GETLINK, REQUEST, 0, 0) + link(index))
+        where.recv(1 << 16)
 
 
 def main():
     count = int(sys.argv[1])
     say("begin", time.monotonic())
     hub, port = namespace()
-    ask(port, [message(RTM_NEWLINK, CREATE, link(99) + attribute(IFLA_IFNAME, b"br0\0") + attribute(
-        IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"bridge")))])
+    ask(
+        port,
+        [
+            message(
+                RTM_NEWLINK,
+                CREATE,
+                link(99)
+                + attribute(IFLA_IFNAME, b"br0\0")
+                + attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"bridge")),
+            )
+        ],
+    )
     nodes = [namespace() for _ in range(count)]
     ask(port, [pair(i, descriptor) for i, (descriptor, _node) in enumerate(nodes, 1)])
-    master = attribute(IFLA_MASTER, number(99))
-    ask(port, [message(RTM_NEWLINK, 0, link(100 + i, UP, UP) + master) for i in range(1, count + 1)])
-    ask(port, [message(RTM_NEWLINK, 0, link(99, UP, UP))])
+    # The nodes first: whichever end of a pair goes up last takes the longer, and more so beside a bridge's other ports.
     for i, (_descriptor, node) in enumerate(nodes, 1):
         ip = bytes((10, 0, i >> 8, i & 255))
         address = struct.pack("=BBBBI", socket.AF_INET, 16, 0, 0, 5000 + i)
         address += attribute(IFA_ADDRESS, ip) + attribute(IFA_LOCAL, ip)
         address += attribute(IFA_BROADCAST, bytes((10, 0, 255, 255)))
         ask(node, [message(RTM_NEWADDR, CREATE, address), message(RTM_NEWLINK, 0, link(5000 + i, UP, UP))])
+    master = attribute(IFLA_MASTER, number(99))
+    ask(port, [message(RTM_NEWLINK, 0, link(100 + i, UP, UP) + master) for i in range(1, count + 1)])
+    ask(port, [message(RTM_NEWLINK, 0, link(99, UP, UP))])
+    for i, (_descriptor, node) in enumerate(nodes, 1):
         settled(node, [5000 + i])
     settled(port, [100 + i for i in range(1, count + 1)])
-    took = time.monotonic()
     for name, descriptor in (("hub", hub), ("first", nodes[0][0]), ("last", nodes[-1][0])):
         os.symlink(f"/proc/{os.getpid()}/fd/{descriptor}", f"/run/netns/{name}")
     say("up hub first last")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pktlab.interface import Interface
-from pktlab.kernel import build
+from pktlab.kernel import build, link
 from pktlab.kernel.netlink import Request
-from pktlab.topology import settings
+from pktlab.topology import Topology, settings
 from pktlab.topology.settings import Setting
 
 # What a bridge has an MTU of its own for: each port that joined has changed it (br_mtu_auto_adjust()).
@@ -98,3 +99,20 @@ def configuration(every: Sequence[Setting], names: Iterable[str]) -> dict[str, l
             if isinstance(setting, kinds):
                 requests[setting.netns].append(build.placed(setting))
     return requests
+
+
+@functools.cache
+def rehearse() -> None:
+    """Encode the messages that most networks are made of, so that the processes forked from this one need not."""
+    topology = Topology()
+    host = topology.namespace("host")
+    port, end = host.veth("port", "end")
+    end.address("10.0.0.1/24")
+    host.bridge("br0", ports=[port])
+    for each in links(topology.settings):
+        build.add_link(each, {"host": 0})
+    neighbour_timers(topology.settings, topology.neighbour_timers(), {"host": Sysctls()})
+    configuration(topology.settings, ["host"])
+    build.state(1)
+    for kind in (link.RTM_GETLINK, link.RTM_GETNEIGH):
+        link.dump("", kind)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from pktlab.errors import DeadlineExceeded, Inconclusive, KernelError
@@ -225,6 +225,7 @@ class Testbed:
         if self._recorder is not None:
             self._recorder.stop()
             threading.Thread(target=self._recorder.close, name="closing", daemon=True).start()
+        threading.Thread(target=self.fence.close, name="closing", daemon=True).start()
         self._folder.close()
         held: tuple[Mapping[Any, Closable], ...] = (self.taps, self.netlinks, self._conntracks)
         for group in held:
@@ -234,7 +235,6 @@ class Testbed:
             self._watch.close()
         for namespace in self.namespaces.values():
             namespace.let_go()
-        self.fence.close()
 
 
 def _deviating(wanted: Mapping[str, str]) -> dict[str, str]:
@@ -242,6 +242,10 @@ def _deviating(wanted: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for key, value in wanted.items():
         with contextlib.suppress(FileNotFoundError):
-            if Path("/proc/sys", key).read_text().strip() != value:
-                found[key] = value
+            descriptor = os.open(f"/proc/sys/{key}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if os.read(descriptor, 256).strip() != value.encode():
+                    found[key] = value
+            finally:
+                os.close(descriptor)
     return found
