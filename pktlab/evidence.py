@@ -6,7 +6,7 @@ made from the captures of a folder alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,16 @@ class Evidence:
 
     capture: str
     frames: str
+
+    def __str__(self) -> str:
+        return f"{self.capture} {self.words}"
+
+    @property
+    def words(self) -> str:
+        """The frames in words."""
+        if not self.frames:
+            return "no frames: the kernel's tables"
+        return f"frame {self.frames}" if self.frames.isdecimal() else f"frames {self.frames}"
 
 
 def ranges(numbers: Sequence[int]) -> str:
@@ -38,7 +48,7 @@ def of_act(folder: Path, lab: str, act: str) -> list[Evidence]:
     """Return what the captures of an act below `folder` say; a parametrized act has one for each case."""
     name = act.removeprefix("test_")
     files = [folder / lab / f"{name}.pcapng", *sorted((folder / lab).glob(f"{name}.*.pcapng"))]
-    return [Evidence(f"{lab}/{file.name}", _asked(file)) for file in files if file.is_file()]
+    return [Evidence(file.as_posix(), _asked(file)) for file in files if file.is_file()]
 
 
 def _asked(file: Path) -> str:
@@ -50,8 +60,3 @@ def _asked(file: Path) -> str:
     except (LabError, OSError):
         return ""
     return next((line.removeprefix(ASKED) for line in comment.splitlines() if line.startswith(ASKED)), "")
-
-
-def cited(evidence: Iterable[Evidence]) -> str:
-    """Return evidence in one line: each file with its frames."""
-    return "; ".join(f"{each.capture} frames {each.frames}" if each.frames else each.capture for each in evidence)

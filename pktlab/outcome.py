@@ -11,8 +11,8 @@ import pytest
 
 from pktlab import __version__
 from pktlab.act import PROPERTY, ActRecord
-from pktlab.evidence import ASKED, ranges
 from pktlab.errors import Inconclusive, MachineError, PktlabError
+from pktlab.evidence import ASKED, ranges
 from pktlab.frames.path import Path, first_difference
 from pktlab.interface import Interface
 from pktlab.topology import settings

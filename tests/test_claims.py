@@ -16,6 +16,7 @@ from pktlab import claims, labfile, verdict
 from pktlab.act import ActRecord
 from pktlab.claims import Citation, Claim, confirms, depends, refutes
 from pktlab.errors import LabError
+from pktlab.evidence import Evidence
 from pktlab.report import LabResult
 
 ENTRY = '[[claim]]\nid = "a"\ntopic = "arp"\ndocuments = ["x.txt § 1"]\nstatement = "Yes."\n'
@@ -185,10 +186,10 @@ def test_check_refuses_an_act_for_what_no_packet_can_decide() -> None:
 
 def test_a_passed_act_decides() -> None:
     (proved,) = verdict.proved([ARP], [cite("refuted")], [result(("test_a", "passed", ""))])
-    assert proved == verdict.Verdict(ARP, "refuted", lab="lab", act="test_a")
+    assert proved == verdict.Verdict(ARP, "refuted", lab="lab", act="test_a", evidence=(Evidence("", ""),))
 
 
-@pytest.mark.parametrize("status", ["failed", "skipped", "inconclusive"])
+@pytest.mark.parametrize("status", ["failed", "inconclusive"])
 def test_an_act_that_did_not_pass_leaves_the_claim_open(status: str) -> None:
     (proved,) = verdict.proved([ARP], [cite("confirmed")], [result(("test_a", status, "why"))])
     assert proved == verdict.Verdict(ARP, "open", lab="lab", act="test_a", reason=f"{status}: why")
@@ -227,8 +228,10 @@ def test_uncited_claims_are_open_and_declared_ones_are_as_written() -> None:
                 "documents": ["x.txt"],
                 "verdict": "depends",
                 "on": "rp_filter",
+                "really": "",
                 "lab": "lab",
                 "act": "test_a",
+                "evidence": [],
                 "reason": "",
             },
             {
@@ -238,8 +241,10 @@ def test_uncited_claims_are_open_and_declared_ones_are_as_written() -> None:
                 "documents": ["x.txt"],
                 "verdict": "open",
                 "on": "",
+                "really": "",
                 "lab": "",
                 "act": "",
+                "evidence": [],
                 "reason": "",
             },
         ],

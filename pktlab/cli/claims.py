@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pktlab import labfile
+from pktlab import gallery, labfile
 from pktlab.cli.arguments import captures_folder
 from pktlab.cli.run import conclude, perform
 from pktlab.cli.screen import Screen, write_json
+from pktlab.errors import PktlabError
 from pktlab.transcript import Line, Span
 
 if TYPE_CHECKING:
@@ -28,34 +28,42 @@ _COLUMN = 13
 
 def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Write docs/claims.md from what is declared and captured; run nothing.")
+    ] = False,
     declared: Annotated[
         bool, typer.Option("--declared", help="Only read what the labs say; run nothing, prove nothing.")
     ] = False,
     captures: Annotated[
-        Path | None, typer.Option("--captures", metavar="DIR", help="Keep the pcapng files in this folder.")
-    ] = None,
+        Path, typer.Option("--captures", metavar="DIR", help="Where the pcapng files with the proof go, or are.")
+    ] = Path("captures"),
     jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, help="Run N acts at a time.")] = 1,
 ) -> int:
-    """Show each claim of the documents with its source, its verdict and the act that gave it.
+    """Show each claim of the documents with its source, its verdict, the act that gave it, and the frames to see it in.
 
     The citing labs are run for it, since a verdict is what a packet proves now; the exit status is that of
-    `pktlab run`. A claim is open where no act is about it, or the act did not pass here.
+    `pktlab run`. A claim is open where no act is about it, or the act did not pass here, and undecidable where no
+    packet can tell, or this machine lacks what the act needs.
     """
     from pktlab import claims as claimed
     from pktlab import verdict
 
+    if markdown and as_json:
+        raise PktlabError("--markdown and --json are both given", remedy="say one of them")
     labs = labfile.discover()
     known, cited = claimed.load(), claimed.citations(labs)
     claimed.check(known, cited)
     status = 0
-    if declared:
-        verdicts = verdict.declared(known, cited)
+    if declared or markdown:
+        verdicts = verdict.declared(known, cited, captures)
     else:
         citing = {citation.lab for citation in cited}
         results = _results([lab for lab in labs if lab.name in citing], captures, jobs)
         verdicts = verdict.proved(known, cited, results)
         status = conclude(results) if results else 0
-    if as_json:
+    if markdown:
+        _write(verdicts)
+    elif as_json:
         write_json(verdict.as_json(verdicts))
     else:
         screen = Screen()
@@ -63,12 +71,26 @@ def claims(
     return status
 
 
-def _results(labs: Sequence[labfile.LabFile], captures: Path | None, jobs: int) -> list[LabResult]:
+def _write(verdicts: Sequence[Verdict]) -> None:
+    from pktlab import claimbook
+
+    try:
+        claimbook.PAGE.parent.mkdir(exist_ok=True)
+        claimbook.PAGE.write_text(claimbook.page(verdicts), encoding="utf-8")
+    except OSError as error:
+        raise PktlabError(
+            f"cannot write {claimbook.PAGE}: {error.strerror}", remedy="call it in a clone of pktlab"
+        ) from None
+    print(f"{claimbook.PAGE}: {len(verdicts)} claims")  # noqa: T201
+
+
+def _results(labs: Sequence[labfile.LabFile], captures: Path, jobs: int) -> list[LabResult]:
     if not labs:
         return []
-    with contextlib.ExitStack() as stack:
-        folder = captures_folder(captures) if captures else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        outcome = perform(labs, captures=folder, jobs=jobs, tell=_silent)
+    folder = captures_folder(captures)
+    outcome = perform(labs, captures=folder, jobs=jobs, tell=_silent)
+    with contextlib.suppress(OSError):  # a full disk has been told where the captures themselves were lost
+        gallery.write(folder)
     if outcome.interrupted:
         raise KeyboardInterrupt  # half of the verdicts would look like all of them
     return outcome.labs
@@ -103,7 +125,11 @@ def _claim(verdict: Verdict, width: int) -> Iterator[Line]:
     indent = " " * _COLUMN
     yield from ([Span(indent + line)] for line in textwrap.wrap(verdict.claim.statement, max(width - _COLUMN, 30)))
     yield from ([Span(indent + document, "mark")] for document in verdict.claim.documents)
+    if verdict.really:
+        really = textwrap.wrap(f"really: {verdict.really}", max(width - _COLUMN, 30))
+        yield from ([Span(indent + line, "title")] for line in really)
     if verdict.lab:
         yield [Span(indent), Span(f"{verdict.lab}: {verdict.act}", "path")]
+    yield from ([Span(indent), Span(str(each), "file")] for each in verdict.evidence)
     if verdict.reason:
         yield from ([Span(indent + line, "skipped")] for line in verdict.reason.splitlines())

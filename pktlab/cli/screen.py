@@ -29,6 +29,7 @@ _STYLES = {
     "confirmed": "green",
     "refuted": "red",
     "depends": "magenta",
+    "undecidable": "yellow",
     "open": "dim",
 }
 
