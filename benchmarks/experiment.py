@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+import shutil
 import sys
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 from benchmarks.measure import OURS, Case, Contender, Figures, Metric
 from benchmarks.program import ROOT, need, run, seconds
 from benchmarks.scale import Scale
+from pktlab import labfile
 from pktlab.kernel import sandbox
 
 _METRICS = (Metric("whole process", "s"),)
 _PKTLAB = Path(sys.executable).with_name("pktlab")
 # Questions and answers on each interface, however often the question was repeated.
 _EXPECTED = re.compile(r"veth0 [1-9] [1-9]\nveth1 [1-9] [1-9]\nbr0 0 [1-9]\n")
-# What a process of pktlab begins with, one on top of the other; each line is the time of a process that does so much.
-_PARTS = (
+_LAB = "bridge_swallows_arp_reply"
+_ACT = "test_address_on_the_port"
+_PART = Metric("this part of it", "s")
+# What a run imports, one on top of the other.
+_IMPORTS = (
     ("interpreter", "pass"),
-    ("and pytest", "import pytest"),
-    ("and pyroute2", "import pytest, pktlab.kernel.link"),
-    ("and Scapy's layers", "import pytest, pktlab.kernel.link; from pktlab.frames import dissect; dissect.load()"),
+    ("typer", "import pktlab.cli"),
+    ("pytest", "import pktlab.cli, pytest"),
+    ("pyroute2", "import pktlab.cli, pytest, pktlab.kernel.link"),
+    ("Scapy", "import pktlab.cli, pytest, pktlab.kernel.link, pktlab.frames.scapy_config"),
 )
 
 
@@ -45,15 +52,34 @@ def cases(scale: Scale) -> Iterator[Case]:
     yield Case(
         "experiment",
         "where that process spends its time",
-        _METRICS,
-        (
-            Contender(OURS, ours, "all of it"),
-            *(Contender(f"{OURS}: {name}", partial(_part, code)) for name, code in _PARTS),
-            Contender(f"{OURS}: collecting the act", collect, "no act is run"),
-        ),
-        note="Each row is a process of its own that does what the row says and what the rows above do; the difference "
-        "to the whole is the sandbox, the network, the frames and the report.",
+        (*_METRICS, _PART),
+        (Contender(OURS, ours, "all of it"), *_parts()),
+        note="Each row is a process of its own that does what the rows above it do and what its name says besides; "
+        "this part of it is what it took longer than the row above, in the same round.",
     )
+
+
+def _parts() -> Iterator[Contender]:
+    """Yield the beginnings of a run, each with a part more than the one before, up to the whole."""
+    stages: list[tuple[str, Callable[[], Figures], str]] = [
+        (name, partial(_imports, code), f"python -c '{code}'") for name, code in _IMPORTS
+    ]
+    stages += [
+        ("collecting", partial(_run_of, ""), "the lab, its topology, and an act that asks for no network"),
+        ("network", partial(_run_of, "net: Network"), "the sandbox, the network up and down; the act is empty"),
+        ("frames", ours, "the ping, the captures, the questions, the pcapng"),
+    ]
+    before = [0.0]
+    for name, run_it, note in stages:
+        yield Contender(f"{OURS}: {name}", partial(_part, run_it, before), note)
+
+
+def _part(run_it: Callable[[], Figures], before: list[float]) -> Figures:
+    """Measure a stage beside the one that ran just before it; the first begins with nothing."""
+    whole = run_it()["whole process"]
+    part = whole - before[0]
+    before[0] = 0.0 if run_it is ours else whole
+    return {"whole process": whole, _PART.name: part}
 
 
 def ours() -> Figures:
@@ -63,7 +89,7 @@ def ours() -> Figures:
         argv: list[str | Path] = [
             _PKTLAB,
             "run",
-            "bridge_swallows_arp_reply",
+            _LAB,
             "-k",
             "address_on_the_port",
             "--captures",
@@ -88,13 +114,31 @@ def script(*how: str) -> Figures:
     return {"whole process": took}
 
 
-def _part(code: str) -> Figures:
-    return {"whole process": seconds([sys.executable, "-c", code])}
+def _imports(code: str) -> Figures:
+    # As the command does: it looks for no garbage while it imports.
+    return {"whole process": seconds([sys.executable, "-c", f"import gc; gc.disable(); {code}"])}
 
 
-def collect() -> Figures:
-    """Do everything but the act."""
-    argv = [sys.executable, "-m", "pytest", "-q", "--collect-only", "labs/bridge_swallows_arp_reply.py"]
+def _run_of(arguments: str) -> Figures:
+    """Run the act with an empty body, in a copy of the lab."""
+    lab = _emptied(arguments)
     began = time.monotonic()
-    run(argv)
-    return {"whole process": time.monotonic() - began}
+    out = run([_PKTLAB, "run", lab, "-k", "address_on_the_port", "--captures", lab.parent])
+    took = time.monotonic() - began
+    if "1 passed" not in out:
+        raise RuntimeError(f"the empty act did not pass: {out[-200:]}")
+    return {"whole process": took}
+
+
+@cache
+def _emptied(arguments: str) -> Path:
+    """Write the lab down to its first act, and this act empty; run it once, for Python to compile it."""
+    source = labfile.read(labfile.labs_folder() / f"{_LAB}.py")
+    lines = source.path.read_text(encoding="utf-8").splitlines()
+    head = lines[: next(number for number, line in enumerate(lines) if line.startswith(("@", "def ")))]
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    lab = folder / f"{_LAB}.py"
+    lab.write_text("\n".join([*head, f"def {_ACT}({arguments}) -> None:", "    pass", ""]), encoding="utf-8")
+    run([_PKTLAB, "run", lab, "--captures", folder])
+    return lab
