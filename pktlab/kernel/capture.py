@@ -18,7 +18,7 @@ from pktlab.errors import PktlabError
 from pktlab.kernel.fence import Fence
 from pktlab.kernel.mmsg import Receiver
 from pktlab.kernel.netns import Netns
-from pktlab.kernel.queue import Queue
+from pktlab.kernel.queue import OVERHEAD, Queue
 from pktlab.kernel.ring import Ring, size_for
 from pktlab.kernel.storage import Storage
 
@@ -143,6 +143,15 @@ class Recorder:
                 ring.drain(now)
             count = sum(queue.count for queue in self._queues.values()) + sum(each.count for each in self._retired)
             return count + sum(ring.count for ring in self._rings.values())
+
+    def bunch(self, size: int, sightings: int) -> int:
+        """Return how many frames may be sent before `drain`, so that nothing is lost though nobody else reads.
+
+        They are of `size` bytes, and seen so often in one namespace; half of the room is for what they give rise to.
+        """
+        with self.fairly():
+            room = min(each.capacity() for each in (*self._queues.values(), *self._rings.values()))
+        return max(1, room // 2 // (OVERHEAD + 2 * size) // max(1, sightings))
 
     def index(self) -> int:
         """Make rows of all that was read; return how many rows there are."""

@@ -20,8 +20,7 @@ from pktlab.kernel.mmsg import Sender
 from pktlab.kernel.netns import Netns
 from pktlab.kernel.schedule import Schedule
 
-# So many frames are sent between two readings of the capture. Its queue holds about 500 small sightings for an ordinary
-# user (net.core.rmem_max), and on its way through one namespace a frame may be sighted at every port of a bridge.
+# So many frames are sent between two readings of the capture, where it does not say how many it has room for.
 BUNCH = 16
 # How long an interface may take no frame at all.
 STALL_SECONDS = 10.0
@@ -54,13 +53,15 @@ def send(
     count: int = 1,
     when: Schedule | None = None,
     drain: Callable[[], object] | None = None,
+    bunch: int = BUNCH,
 ) -> Sent:
     """Send frames, Ethernet header first, `count` times over, out of an interface, as fast as it takes them.
 
-    `when` says at what time each is due; when the sender falls behind, it catches up. `drain` is called every now and
-    then. Where the queueing discipline is full, this waits until it has room. Raises KernelError that says which frame
-    was refused: ENETDOWN for an interface that is down, EMSGSIZE for a frame longer than its MTU and header; and
-    Inconclusive, when all have been sent, if the interface dropped any: those were seen going out, and lost then.
+    `when` says at what time each is due; when the sender falls behind, it catches up. `drain` is called after every
+    `bunch` of frames. Where the queueing discipline is full, this waits until it has room. Raises KernelError that says
+    which frame was refused: ENETDOWN for an interface that is down, EMSGSIZE for a frame longer than its MTU and
+    header; and Inconclusive, when all have been sent, if the interface dropped any: those were seen going out, and lost
+    then.
     """
     total = len(frames) * count
     if not total:
@@ -71,7 +72,7 @@ def send(
             libc.prctl(libc.PR_SET_TIMERSLACK, 1)
         try:
             sending = _Sending(packet, Sender(frames), total, _Drops(namespace, dev))
-            sent = sending.all(when, drain)
+            sent = sending.all(when, drain, bunch)
         except _Refused as refused:
             size = len(frames[refused.number % len(frames)])
             raise KernelError(
@@ -125,9 +126,9 @@ class _Sending:
         self.dropped = 0
         self._refused = -1  # the frame that was refused last
 
-    def all(self, when: Schedule | None, drain: Callable[[], object] | None) -> Sent:
+    def all(self, when: Schedule | None, drain: Callable[[], object] | None, bunch: int) -> Sent:
         """Send them all, each when it is due."""
-        at_once = self._total if drain is None else BUNCH
+        at_once = self._total if drain is None else bunch
         sent = unread = 0
         due = self._total
         begin = schedule.now()
@@ -137,10 +138,10 @@ class _Sending:
                 if due <= sent:
                     schedule.wait_until(begin + when.moment(sent))
                     continue
-            took = self._some(sent, min(due - sent, at_once))
+            took = self._some(sent, min(due - sent, at_once - unread if drain else at_once))
             sent += took
             unread += took
-            if drain is not None and unread >= BUNCH:
+            if drain is not None and unread >= bunch:
                 drain()
                 unread = 0
         result = Sent(sent)

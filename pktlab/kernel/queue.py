@@ -34,6 +34,10 @@ TP_STATUS_VLAN_TPID_VALID = 0x40
 # Tells whether a frame with the markers' type, its time and place, is one of ours.
 Marker = Callable[[bytes, int, int], bool]
 
+# What the kernel counts for a frame besides twice its size, at most: struct sk_buff, struct skb_shared_info, and memory
+# that comes in powers of two (sk_buff.truesize).
+OVERHEAD = 1024
+
 # struct sockaddr_ll up to the packet's type.
 _SOCKADDR = struct.Struct("=HHiHB")
 # Control data as the kernel writes it when both are asked for: the time, and struct tpacket_auxdata.
@@ -126,7 +130,7 @@ class Queue:
         return taken / size
 
     def capacity(self) -> int:
-        """Return how many bytes the queue holds, the kernel's own for each frame counted."""
+        """Return how many bytes the queue holds, with what the kernel adds to each frame (see OVERHEAD)."""
         return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
     def losses(self) -> int:

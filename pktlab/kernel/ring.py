@@ -161,6 +161,10 @@ class Ring:
         """Return the socket's descriptor, which is readable when there is a block to read."""
         return self._socket.fileno()
 
+    def capacity(self) -> int:
+        """Return how many bytes the ring holds, with what is put before each frame."""
+        return self._blocks * BLOCK
+
     def read(self) -> int:
         """Copy the blocks that are there, at most once round; return the time of the last frame, 0 without any."""
         stamp = 0
