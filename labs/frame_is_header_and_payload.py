@@ -65,10 +65,7 @@ def test_who_wants_padding_sends_it(net: Network) -> None:
     assert [len(frame.data) - 14 for frame in seen.frames(ARP(op="is-at"), on=eth_a)] == [28]
 
 
-LIMITS = "the mtu, which is a setting, and on offloading: TCP gives veth frames of many segments"
-
-
-@depends("eth-max-payload-1500", on=LIMITS)
+@depends("eth-max-payload-1500", on="the mtu, a setting, and on offloading: TCP gives veth many segments in one frame")
 def test_the_longest(net: Network) -> None:
     """1500 bytes leave in one frame; with 1501 a crafted one is refused, and IP cuts its packet or refuses to."""
     with net.capture() as seen:
@@ -83,7 +80,7 @@ def test_the_longest(net: Network) -> None:
     assert payloads(seen, IP(src="10.0.1.1")) == [1500, 1500, 20 + 3008 - 2 * 1480]
 
 
-@depends("eth-max-payload-1500", on=LIMITS)
+@depends("eth-max-payload-1500", on="the mtu, a setting, and on offloading: TCP gives veth many segments in one frame")
 def test_another_mtu(net: Network) -> None:
     """At mtu 9000 a sends more; b's 1500 let in 1504 and no more, and with 9000 there too all is well."""
     with net.capture() as seen:
@@ -96,7 +93,7 @@ def test_another_mtu(net: Network) -> None:
     assert payloads(seen, echo) == [9000]
 
 
-@depends("eth-max-payload-1500", on=LIMITS)
+@depends("eth-max-payload-1500", on="the mtu, a setting, and on offloading: TCP gives veth many segments in one frame")
 @pytest.mark.parametrize("gso_max_segs", ["65535", "1"])
 def test_a_stream(net: Network, gso_max_segs: str) -> None:
     """6000 bytes of TCP pass in frames longer than the mtu, unless the device is said to take one segment at a time."""
