@@ -56,7 +56,7 @@ def test_lo_set_up(net: Network) -> None:
     with net.capture() as seen:
         assert net.ping("127.0.0.1", ns=fresh).ttl == 64
 
-    assert net.links(fresh.lo)[0].addresses == ("127.0.0.1/8",)
+    assert [net.links(lo)[0].addresses for lo in (fresh.lo, host.lo)] == [("127.0.0.1/8",)] * 2
     assert seen.path(request) == seen.path(reply) == [fresh.lo]
     assert [frame.direction for frame in seen.frames(ICMP())] == ["out", "in", "out", "in"]
 
@@ -70,6 +70,7 @@ def test_lo_set_down_again(net: Network) -> None:
 
     assert (answer.ok, answer.errno) == (False, 0)
     assert seen.where(request) == set()
+    assert net.ping("127.0.0.1", ns=host)
     assert {route.type for route in net.routes(fresh, table=None)} == {"local"}
 
 
