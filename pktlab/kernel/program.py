@@ -27,10 +27,12 @@ PACKAGES = {
     "nsenter": "util-linux",
     "ping": "iputils-ping",
     "route": "net-tools",
+    "setpriv": "util-linux",
     "ss": "iproute2",
     "tc": "iproute2",
     "tcpdump": "tcpdump",
     "tshark": "tshark",
+    "unshare": "util-linux",
     "vtysh": "frr",
 }
 
