@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pktlab.claims import confirms, depends, refutes
     from pktlab.cluster import Cluster
+    from pktlab.cni import CniError
     from pktlab.errors import PktlabError
     from pktlab.frame import Frame
     from pktlab.frames.dissect import dissected
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Answer": "pktlab.network",
     "Cluster": "pktlab.cluster",
+    "CniError": "pktlab.cni",
     "Device": "pktlab.topology",
     "Frame": "pktlab.frame",
     "Interface": "pktlab.interface",
@@ -43,6 +45,7 @@ _PUBLIC = {
 __all__ = [
     "Answer",
     "Cluster",
+    "CniError",
     "Device",
     "Frame",
     "Interface",

@@ -22,7 +22,7 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("data", {"errors", "interface", "frame", "act", "fault"}),
     ("topology", {"topology"}),
     ("cluster", {"cluster"}),
-    ("pure", {"frames", "claims", "gallery", "labfile", "report", "transcript", "verdict"}),
+    ("pure", {"cni", "frames", "claims", "gallery", "labfile", "report", "transcript", "verdict"}),
     ("kernel", {"kernel"}),
     ("live", {"network"}),
     ("edge", {"pytest_plugin", "outcome", "cli", "__main__"}),

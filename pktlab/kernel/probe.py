@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from pktlab.errors import MachineError, SandboxError
 from pktlab.kernel import sandbox
+from pktlab.kernel.cniplugins import find, plugin_path
 from pktlab.kernel.program import program
 
 
@@ -64,7 +65,7 @@ def probe() -> list[Capability]:
     else:
         kind = "as root" if inside == outside else "as an ordinary user, in a user namespace"
         found.insert(0, Capability("namespaces", True, kind))
-    return [*found, *map(_program, _PROGRAMS), *map(_library, _LIBRARIES)]
+    return [*found, *map(_program, _PROGRAMS), _cni_plugins(), *map(_library, _LIBRARIES)]
 
 
 def _probe_inside() -> tuple[str, list[Capability]]:
@@ -155,6 +156,14 @@ def _run(name: str, *arguments: str, text: str = "") -> tuple[bool, str]:
     except (MachineError, OSError, subprocess.TimeoutExpired) as error:
         return False, str(error).partition("\n")[0]
     return done.returncode == 0, (done.stdout + done.stderr).strip().partition("\n")[0]
+
+
+def _cni_plugins() -> Capability:
+    try:
+        path = find("bridge", plugin_path())
+    except MachineError as error:
+        return Capability("CNI plugins", False, error.message, error.remedy)
+    return Capability("CNI plugins", True, os.path.dirname(path))
 
 
 def _library(name: str) -> Capability:

@@ -10,8 +10,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from pktlab.errors import DeadlineExceeded, LabError, MachineError
 from pktlab.kernel.netns import Netns
@@ -35,6 +36,15 @@ class Completed:
         return self.returncode == 0
 
 
+class Place(Protocol):
+    """Where a program runs: a network namespace that can be entered."""
+
+    name: str
+
+    def entered(self) -> contextlib.AbstractContextManager[None]:
+        """Be in it within the block."""
+
+
 def _resolved(argv: Sequence[str]) -> list[str]:
     words = [str(word) for word in argv] if not isinstance(argv, str) else []
     if not words or isinstance(argv, str):
@@ -50,8 +60,15 @@ def _resolved(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def run(namespace: Netns, argv: Sequence[str], *, input: str | bytes | None = None, timeout: float = 10.0) -> Completed:
-    """Run a program in a namespace to its end, at most `timeout` seconds.
+def run(
+    namespace: Place,
+    argv: Sequence[str],
+    *,
+    input: str | bytes | None = None,
+    timeout: float = 10.0,
+    env: Mapping[str, str] | None = None,
+) -> Completed:
+    """Run a program in a namespace to its end, at most `timeout` seconds; `env` is its environment, else pktlab's own.
 
     Raises MachineError, naming the package, where the program is not installed, and DeadlineExceeded, the program
     killed, when it does not end in time.
@@ -65,6 +82,7 @@ def run(namespace: Netns, argv: Sequence[str], *, input: str | bytes | None = No
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            env=env,
         )
     try:
         out, err = _communicate(child, data, timeout)

@@ -40,10 +40,14 @@ PACKAGES = {
 _SYSTEM_PATH = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
 
 
+def search_path() -> str:
+    """Return the folders in which programs are looked for, with colons between."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_PATH])
+
+
 def program(name: str) -> str:
     """Return the absolute path of a program. Raises `MachineError` that names the package to install."""
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_PATH])
-    found = shutil.which(name, path=path)
+    found = shutil.which(name, path=search_path())
     if found is None:
         raise MachineError(f"{name} is not installed", remedy=f"apt-get install {PACKAGES.get(name, name)}")
     return os.path.abspath(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pktlab.errors import LabError
 from pktlab.interface import Interface
 from pktlab.kernel import build, carrier, process
 from pktlab.kernel.netlink import Request
+from pktlab.network.attaching import Plugins
 from pktlab.network.looking import Looking
 from pktlab.topology import Namespace, check, settings, sysctl
 from pktlab.topology.origin import origin
@@ -125,6 +127,24 @@ class Changing(Looking):
         """Load a ruleset in nft's own language, or run a single command of it, such as ``flush ruleset``."""
         netns, _dev = self._place(where)
         process.load_ruleset(self._testbed.namespaces[netns], ruleset)
+
+    def cni(self, host: Namespace, conf: str | bytes | Mapping[str, Any], *, path: str = "") -> Plugins:
+        """Return a network of CNI plugins on a host: ``net.cni(host, conf).add(pod)``.
+
+        `conf` is a conflist or a plugin's configuration, as JSON text or as a dict; `path` the folders with plugins.
+        The plugins are real programs, run in `host` by the protocol. Raises MachineError where one is not installed.
+        """
+        return Plugins(self, host, conf, path=path)
+
+    def _adopt(self, made: Iterable[Interface]) -> None:
+        """Take in what a program has done to the links; those that it made get the lab's neighbour timers."""
+        timers = self._testbed.topology.neighbour_timers()
+        for dev in made:
+            request, _rest = build.set_neighbour_timers(dev, timers)
+            if request is not None:
+                self._testbed.netlinks[dev.netns].batch([request])
+        self._testbed.read_events()
+        carrier.settle(self._testbed.netlinks, self._testbed.names)
 
     def _route(self, where: Namespace, dst: str, words: dict[str, Any], *, delete: bool = False) -> settings.Route:
         self._place(where)

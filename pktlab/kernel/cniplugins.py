@@ -1,0 +1,121 @@
+"""CNI plugins as programs: where they are found, and a chain of them run in a namespace by the protocol.
+
+What a runtime must remember of an ADD, and the leases of host-local, are kept below /run of the sandbox, so they go
+with it and are no other's. Plugins that translate addresses need iptables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pktlab.cni import Chain, Container, Result, invocations
+from pktlab.cni.result import answer
+from pktlab.errors import LabError, MachineError
+from pktlab.kernel import process, program
+
+# Where runtimes, Debian and Fedora have them.
+FOLDERS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
+PACKAGE = "containernetworking-plugins"
+STATE = Path("/run/pktlab/cni")
+TIMEOUT = 20.0
+
+
+class Here:
+    """The network namespace of this process, for a command that runs inside a lab."""
+
+    name = "here"
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be where one is."""
+        yield
+
+
+def plugin_path(path: str = "") -> str:
+    """Return the folders with plugins, with colons between: `path`, else CNI_PATH, else the usual ones."""
+    return path or os.environ.get("CNI_PATH", "") or os.pathsep.join(FOLDERS)
+
+
+def find(name: str, path: str) -> str:
+    """Return the path of a plugin's executable. Raises MachineError if no folder of `path` has it."""
+    for folder in path.split(os.pathsep):
+        found = os.path.join(os.path.abspath(folder), name) if folder else ""
+        if found and os.path.isfile(found) and os.access(found, os.X_OK):
+            return found
+    raise MachineError(
+        f"there is no CNI plugin {name!r} in {path}",
+        remedy=f"apt-get install {PACKAGE}; your own: name its folder in path= or CNI_PATH",
+    )
+
+
+class Runtime:
+    """The runtime of one host for one network: runs the plugins of a chain in the host's namespace."""
+
+    def __init__(self, place: process.Place, chain: Chain, *, path: str = "") -> None:
+        self.chain = chain
+        self._place = place
+        self._path = plugin_path(path)
+        self._state = STATE / place.name
+        for plugin in chain.plugins:
+            find(plugin.type, self._path)
+            if plugin.ipam:
+                find(plugin.ipam, self._path)
+
+    def run(self, command: str, container: Container) -> Result | None:
+        """Run ADD, CHECK or DEL; return the result of ADD. Raises CniError for the first plugin that fails.
+
+        CHECK and DEL get the arguments and capabilities of the ADD, unless they are given others.
+        An ADD that fails leaves what plugins before it have made: as a runtime does, follow with a DEL.
+        """
+        kept = self._kept(container)
+        result = None
+        if kept.exists():
+            result, container = self._remembered(kept, container)
+        steps = invocations(self.chain, command, container, result=result, state=str(self._state / "networks"))
+        last: Result | None = None
+        step = next(steps, None)
+        while step is not None:
+            last = self._invoke(step.plugin.type, command, container, step.stdin)
+            try:
+                step = steps.send(last)
+            except StopIteration:
+                break
+        if command == "ADD" and last is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            memory = {"result": last.raw, "args": container.args, "capabilities": container.capabilities}
+            kept.write_text(json.dumps({key: dict(value) for key, value in memory.items()}))
+        elif command == "DEL":
+            kept.unlink(missing_ok=True)
+        return last
+
+    def leases(self) -> dict[str, str]:
+        """Return what host-local has given to whom: address to the container's id (its files below dataDir)."""
+        folder = self._state / "networks" / self.chain.name
+        if not folder.is_dir():
+            return {}
+        names = sorted(file.name for file in folder.iterdir() if file.name[:1].isdigit())
+        return {name: (folder / name).read_text().splitlines()[0].strip() for name in names}
+
+    def _invoke(self, plugin: str, command: str, container: Container, stdin: dict[str, object]) -> Result | None:
+        executable = find(plugin, self._path)
+        env = os.environ | {"PATH": program.search_path()} | container.environment(command, self._path)
+        done = process.run(self._place, [executable], input=json.dumps(stdin), timeout=TIMEOUT, env=env)
+        return answer(plugin, command, done.returncode, done.stdout, done.stderr)
+
+    def _kept(self, container: Container) -> Path:
+        return self._state / "results" / f"{self.chain.name}-{container.id}-{container.ifname}"
+
+    def _remembered(self, kept: Path, container: Container) -> tuple[Result, Container]:
+        """Return the result of the ADD, and the container with what was said of it then, where it is not said again."""
+        try:
+            memory = json.loads(kept.read_text())
+            result = Result.parse(memory["result"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise LabError(f"{kept} is no memory of an ADD: {error}", remedy="remove the file") from None
+        said = {key: getattr(container, key) or memory[key] for key in ("args", "capabilities")}
+        return result, dataclasses.replace(container, **said)

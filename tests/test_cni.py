@@ -1,0 +1,294 @@
+"""The Container Network Interface: configurations and results as data, and chains of real plugins in a lab."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inside import sandboxed
+from scapy.layers.inet import ICMP, IP, TCP
+
+from pktlab import CniError, Network, Topology
+from pktlab.cni import Address, Chain, Container, Invocation, Link, Result, Route, invocations
+from pktlab.cni.conf import VERSIONS
+from pktlab.cni.result import answer
+from pktlab.errors import LabError, MachineError
+
+BRIDGE = {
+    "type": "bridge",
+    "bridge": "cni0",
+    "isGateway": True,
+    "ipam": {"type": "host-local", "subnet": "10.1.0.0/29"},
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,9}", fullmatch=True)
+
+
+def chain(*plugins: dict[str, Any], version: str = "1.0.0", **more: Any) -> dict[str, Any]:
+    return {"cniVersion": version, "name": "net", "plugins": list(plugins), **more}
+
+
+# Data
+
+
+@given(
+    st.sampled_from(VERSIONS), NAMES, st.lists(st.tuples(NAMES, st.dictionaries(NAMES, JSON, max_size=3)), min_size=1)
+)
+def test_a_chain_is_what_was_written(version: str, name: str, plugins: list[tuple[str, dict[str, Any]]]) -> None:
+    bodies = [
+        {key: value for key, value in body.items() if key not in ("ipam", "capabilities", "plugins")} | {"type": kind}
+        for kind, body in plugins
+    ]
+    conf = {"cniVersion": version, "name": name, "plugins": bodies}
+    for found in Chain.parse(conf), Chain.parse(json.dumps(conf)):
+        assert (found.name, found.version) == (name, version)
+        assert [plugin.type for plugin in found.plugins] == [kind for kind, _body in plugins]
+        for plugin, body in zip(found.plugins, bodies, strict=True):
+            assert found.request(plugin) == body | {"cniVersion": version, "name": name}
+
+
+@given(JSON)
+def test_whatever_comes_is_read_or_refused(data: Any) -> None:
+    for text in json.dumps(data), json.dumps(chain() | {"plugins": data}), "{" + json.dumps(data):
+        with contextlib.suppress(LabError):
+            assert Chain.parse(text).plugins
+        for status, command in (0, "ADD"), (0, "DEL"), (1, "ADD"):
+            found: object = "refused"
+            with contextlib.suppress(CniError):
+                found = answer("p", command, status, text, "")
+                assert status == 0
+            assert found == "refused" or (found is None) == (command == "DEL")
+
+
+@pytest.mark.parametrize(
+    ("conf", "words"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is no object"),
+        (chain(BRIDGE, version="0.2.0"), "has cniVersion '0.2.0'"),
+        (chain(BRIDGE) | {"name": "a/b"}, "has the name 'a/b'"),
+        (chain(), "has no plugins"),
+        (chain({"bridge": "cni0"}), "has a plugin without a type"),
+        (chain({"type": "../bridge"}), "has a plugin without a type"),
+        (chain({"type": "x", "y": {1, 2}}), "holds what JSON cannot say"),
+    ],
+)
+def test_refused(conf: Any, words: str) -> None:
+    with pytest.raises(LabError, match=words):
+        Chain.parse(conf)
+
+
+def test_capabilities_become_runtime_config_of_who_has_them() -> None:
+    whole = Chain.parse(chain(BRIDGE, {"type": "portmap", "capabilities": {"portMappings": True, "dns": False}}))
+    given = {"portMappings": [{"hostPort": 80}], "dns": {}, "bandwidth": {}}
+    bridge, portmap = (whole.request(plugin, capabilities=given) for plugin in whole.plugins)
+    assert "runtimeConfig" not in bridge
+    assert portmap["runtimeConfig"] == {"portMappings": [{"hostPort": 80}]}
+    assert "capabilities" not in portmap
+
+
+def test_leases_stay_in_the_sandbox_unless_the_configuration_says_where() -> None:
+    own = BRIDGE | {"ipam": {"type": "host-local", "dataDir": "/run/mine"}}
+    whole = Chain.parse(chain(BRIDGE, own, {"type": "loopback"}))
+    found = [whole.request(plugin, state="/run/x").get("ipam", {}).get("dataDir") for plugin in whole.plugins]
+    assert found == ["/run/x", "/run/mine", None]
+
+
+def runs(conf: dict[str, Any], command: str, result: Result | None = None) -> list[tuple[str, Any]]:
+    """The plugins that a command runs, each with its prevResult; each ADD answers with its plugin's name."""
+    steps = invocations(Chain.parse(conf), command, Container("c", "/run/netns/c"), result=result)
+    found: list[tuple[str, Any]] = []
+    step: Invocation | None = next(steps, None)
+    while step is not None:
+        found.append((step.plugin.type, step.stdin.get("prevResult")))
+        given = Result.parse({"cniVersion": "1.0.0", "by": step.plugin.type}) if command == "ADD" else None
+        try:
+            step = steps.send(given)
+        except StopIteration:
+            break
+    return found
+
+
+def test_the_order_of_plugins_and_what_each_is_told() -> None:
+    three = chain(*({"type": kind} for kind in "abc"))
+    last = Result.parse({"cniVersion": "1.0.0", "by": "c"})
+    told = [{"cniVersion": "1.0.0", "by": kind} for kind in "abc"]
+    assert runs(three, "ADD") == [("a", None), ("b", told[0]), ("c", told[1])]
+    assert runs(three, "CHECK", last) == [(kind, told[2]) for kind in "abc"]
+    assert runs(three, "DEL", last) == [(kind, told[2]) for kind in "cba"]
+    assert runs(three, "DEL") == [(kind, None) for kind in "cba"]
+    assert runs(three | {"disableCheck": True}, "CHECK", last) == []
+    assert runs(three | {"cniVersion": "0.3.1"}, "DEL", last) == [(kind, None) for kind in "cba"]
+    with pytest.raises(LabError, match=r"CNI 0\.3\.1 knows no CHECK"):
+        runs(three | {"cniVersion": "0.3.1"}, "CHECK", last)
+    with pytest.raises(LabError, match="CHECK without the result"):
+        runs(three, "CHECK")
+
+
+def test_the_environment() -> None:
+    container = Container("c1", "/run/netns/pod", "net1", {"IgnoreUnknown": "1", "K8S_POD_NAME": "web"})
+    assert container.environment("ADD", "/a:/b") == {
+        "CNI_COMMAND": "ADD",
+        "CNI_CONTAINERID": "c1",
+        "CNI_NETNS": "/run/netns/pod",
+        "CNI_IFNAME": "net1",
+        "CNI_PATH": "/a:/b",
+        "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAME=web",
+    }
+    for wrong in ({"id": ""}, {"id": "a/b"}, {"ifname": "x" * 16}, {"ifname": "a/b"}, {"args": {"a": "b;c"}}):
+        with pytest.raises(LabError):
+            Container(**({"id": "c", "netns": "/n"} | wrong))
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_result(old: bool) -> None:
+    ip = {"address": "10.1.0.2/24", "gateway": "10.1.0.1", "interface": 1} | ({"version": "4"} if old else {})
+    text = {
+        "cniVersion": "0.4.0" if old else "1.0.0",
+        "interfaces": [{"name": "cni0", "mac": "02:00:00:00:00:01"}, {"name": "eth0", "sandbox": "/run/netns/p"}],
+        "ips": [ip],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "10.2.0.0/16", "gw": "10.1.0.9"}],
+        "dns": {"nameservers": ["10.96.0.10"], "search": ["a", "b"]},
+    }
+    found = answer("bridge", "ADD", 0, json.dumps(text), "")
+    assert found is not None
+    assert found.interfaces == (Link("cni0", "02:00:00:00:00:01"), Link("eth0", "", "/run/netns/p"))
+    assert found.ips == (Address("10.1.0.2/24", "10.1.0.1", 1),)
+    assert found.ips[0].ip == "10.1.0.2"
+    assert found.routes == (Route("0.0.0.0/0"), Route("10.2.0.0/16", "10.1.0.9"))
+    assert (found.dns.nameservers, found.dns.search) == (("10.96.0.10",), ("a", "b"))
+    assert found.raw == text
+
+
+@pytest.mark.parametrize(
+    ("status", "stdout", "stderr", "words", "code"),
+    [
+        (1, '{"code": 11, "msg": "busy", "details": "wait"}', "", "busy; wait, code 11 (try again later)", 11),
+        (1, '{"code": 999, "msg": "no IP addresses"}', "", "no IP addresses, code 999", 999),
+        (2, "", "panic: oh\nno", "exit status 2; it wrote: no", 0),
+        (1, '{"msg": 5}', "", "exit status 1", 0),
+        (0, "hello", "", "it wrote: hello", 0),
+        (0, '{"ips": [{"interface": 3}]}', "", "on interface 3, of 0", 0),
+    ],
+)
+def test_an_error(status: int, stdout: str, stderr: str, words: str, code: int) -> None:
+    with pytest.raises(CniError) as caught:
+        answer("p", "ADD", status, stdout, stderr)
+    assert words in str(caught.value)
+    assert (caught.value.code, caught.value.command) == (code, "ADD")
+
+
+# Real plugins
+
+
+def host_and_pods(*names: str) -> Topology:
+    topology = Topology()
+    for name in ("host", *names):
+        topology.namespace(name)
+    return topology
+
+
+@sandboxed
+def test_the_bridge_plugin() -> None:
+    topology = host_and_pods("p", "q")
+    host, p, q = topology.namespaces.values()
+    with Network(topology) as net:
+        plugins = net.cni(host, BRIDGE | {"cniVersion": "0.4.0", "name": "net"})
+        cni0, veth, eth0 = (one := plugins.add(p)).devices
+        other = plugins.add(q)
+        assert (str(cni0), str(eth0), one.ip, other.ip) == ("host/cni0", "p/eth0", "10.1.0.2", "10.1.0.3")
+        with net.capture() as seen:
+            assert net.ping(other.ip, dev=eth0)
+            assert not net.ping("10.1.0.6", dev=eth0), "and this is known soon: the lab's timers"
+        assert seen.path(IP(dst=other.ip) / ICMP(type="echo-request")) == [eth0, veth, *other.devices[1:]]
+        plugins.check(p)
+        net.down(eth0)
+        net.del_address(eth0, "10.1.0.2/29")
+        with pytest.raises(CniError, match=r"bridge failed to CHECK: .*10\.1\.0\.2/29") as caught:
+            plugins.check(p)
+        assert caught.value.command == "CHECK"
+        assert plugins.leases == {"10.1.0.2": "p", "10.1.0.3": "q"}
+        for _ in range(2):
+            plugins.delete(p)
+        assert plugins.leases == {"10.1.0.3": "q"}
+        assert [link.name for link in net.links(p)] == ["lo"]
+        assert not Path("/var/lib/cni/networks/net").exists()
+        questions = [each.question for each in net.recording.observations]
+        assert "cni add net p/eth0" in questions
+
+
+@sandboxed
+def test_a_chain_with_port_mappings_and_its_end() -> None:
+    topology = host_and_pods("p", "ext")
+    host, p, ext = topology.namespaces.values()
+    near, far = host.veth("eth0", "eth0", netns=ext)
+    near.address("192.168.0.1/24"), far.address("192.168.0.9/24")
+    host.sysctl("net.ipv4.ip_forward", 1)
+    with Network(topology) as net:
+        routed = BRIDGE | {"ipam": {"type": "host-local", "subnet": "10.1.0.0/29", "routes": [{"dst": "0.0.0.0/0"}]}}
+        plugins = net.cni(host, chain(routed, {"type": "portmap", "capabilities": {"portMappings": True}}))
+        mapped = [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]
+        one = plugins.add(p, capabilities={"portMappings": mapped})
+        server = net.socket(p, "tcp")
+        server.bind((one.ip, 80))
+        server.listen()
+        with net.capture() as seen, net.socket(ext, "tcp") as client:
+            client.connect(("192.168.0.1", 8080))
+        assert seen.rewrites(TCP(flags="S"))[near, one.devices[0]]["tcp.dstport"] == (8080, 80)
+        plugins.delete(p)
+        # The mapping is gone, though DEL was not told of it: the runtime remembers what it said.
+        assert "8080" not in net.run(host, ["nft", "list", "ruleset"]).stdout
+
+
+PLUGIN = """#!/bin/sh
+cat >/run/$1.$CNI_COMMAND.stdin
+env | grep ^CNI_ | sort >/run/$1.$CNI_COMMAND.env
+[ -e /run/fail.$CNI_COMMAND ] && echo '{"cniVersion": "1.0.0", "code": 103, "msg": "out of order"}' && exit 1
+[ $CNI_COMMAND = ADD ] && echo '{"cniVersion": "1.0.0", "interfaces": [], "ips": [{"address": "10.9.9.9/24"}]}'
+exit 0
+"""
+
+
+@sandboxed
+def test_one_s_own_plugin() -> None:
+    topology = host_and_pods("p")
+    host, p = topology.namespaces.values()
+    folder = Path("/run/plugins")
+    folder.mkdir()
+    for name in ("first", "second"):
+        (folder / name).write_text(PLUGIN.replace("$1", name))
+        (folder / name).chmod(stat.S_IRWXU)
+    with Network(topology) as net:
+        plugins = net.cni(host, chain({"type": "first"}, {"type": "second", "x": 1}), path=str(folder))
+        assert plugins.add(p, ifname="net1", id="c7", args={"K": "V"}).ip == "10.9.9.9"
+        told = json.loads(Path("/run/second.ADD.stdin").read_text())
+        assert (told["x"], told["name"], told["prevResult"]["ips"]) == (1, "net", [{"address": "10.9.9.9/24"}])
+        assert Path("/run/first.ADD.env").read_text().splitlines() == [
+            "CNI_ARGS=K=V",
+            "CNI_COMMAND=ADD",
+            "CNI_CONTAINERID=c7",
+            "CNI_IFNAME=net1",
+            "CNI_NETNS=/run/netns/p",
+            f"CNI_PATH={folder}",
+        ]
+        Path("/run/fail.DEL").touch()
+        with pytest.raises(CniError, match="plugin second failed to DEL: out of order, code 103"):
+            plugins.delete(p, ifname="net1", id="c7")
+        assert not Path("/run/first.DEL.stdin").exists(), "the chain ends where it fails"
+        Path("/run/fail.DEL").unlink()
+        plugins.delete(p, ifname="net1", id="c7")
+        assert "CNI_ARGS=K=V" in Path("/run/first.DEL.env").read_text()
+        with pytest.raises(LabError, match="CHECK without the result"):
+            plugins.check(p, ifname="net1", id="c7")
+        with pytest.raises(MachineError, match="there is no CNI plugin 'third'"):
+            net.cni(host, chain({"type": "third"}), path=str(folder))
