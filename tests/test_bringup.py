@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import statistics
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -29,7 +31,7 @@ def switch(hosts: int) -> Topology:
     for number in range(hosts):
         host = topology.namespace(f"h{number}")
         port, eth0 = sw.veth(f"p{number}", "eth0", netns=host)
-        eth0.address(f"10.0.0.{number + 1}/24")
+        eth0.address(f"10.0.{(number + 1) >> 8}.{(number + 1) & 255}/16")
         ports.append(port)
     sw.bridge("br0", ports=ports)
     return topology
@@ -102,6 +104,32 @@ def test_a_port_that_does_not_come_up_is_named() -> None:
     assert "a/p1 not forwarding" in caught.value.message
     assert "a/p0" not in caught.value.message
     assert "a/br0" not in caught.value.message
+
+
+@sandboxed
+def test_teardown_waits_for_nothing() -> None:
+    """Its names are free at once, its descriptors soon; the next network is up while the kernel still clears away."""
+    before = len(os.listdir("/proc/self/fd"))
+    with Network(small()) as net:
+        assert net.ping("10.0.0.2", ns=net.topology.namespaces["a"])
+    assert os.listdir("/run/netns") == []
+    with Network(small()) as net:
+        assert net.ping("10.0.0.2", ns=net.topology.namespaces["a"])
+    for thread in threading.enumerate():
+        if thread.name == "closing":
+            thread.join(10)
+    # One stays for each thread that ever entered a namespace: where it came from.
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_declaring_takes_as_long_for_each_host_of_many() -> None:
+    def seconds(hosts: int) -> float:
+        began = time.process_time()
+        switch(hosts)
+        return time.process_time() - began
+
+    few, many = (min(seconds(hosts) for _ in range(5)) for hosts in (100, 1000))
+    assert many < 40 * few
 
 
 def test_what_is_waited_for() -> None:

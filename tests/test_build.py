@@ -13,10 +13,13 @@ import pytest
 from inside import listed, output, pair, sandboxed
 
 from pktlab.errors import KernelError, LabError
-from pktlab.kernel import libc
+from pktlab.interface import Interface
+from pktlab.kernel import build, libc, tables
+from pktlab.kernel.netlink import Netlink
 from pktlab.kernel.sandbox import call
 from pktlab.network import Network
-from pktlab.topology import Namespace, Topology
+from pktlab.topology import Namespace, Topology, settings
+from pktlab.topology.origin import origin
 from pktlab.topology.sysctl import BASELINE, IPV6_OFF, NEIGHBOUR_BASELINE, catalogue
 
 
@@ -564,3 +567,110 @@ def test_failed_bring_up_leaves_no_names() -> None:
     assert list(Path("/run/netns").iterdir()) == []
     with Network(pair()) as net:
         assert net.ping("10.0.0.2", ns=net.topology.namespaces["a"])
+
+
+@sandboxed
+def test_who_is_refused_is_named_where_one_message_says_two_things() -> None:
+    """An interface becomes a port and goes up at once; the kernel refuses to make it a port of what is no bridge."""
+    topology = pair()
+    a, b = topology.namespaces["a"], topology.namespaces["b"]
+    eth0, far = a.devices["eth0"], b.devices["eth0"]
+    ups = {each.device: each for each in topology.settings if isinstance(each, settings.Up)}
+    port = settings.Port(netns="a", origin=origin(), device=eth0, bridge=a.lo)
+    gone = settings.Up(netns="b", origin=origin(), device=Interface("b", "gone", index=9))
+    with Network(topology) as net:
+        netlinks = net._testbed.netlinks
+        with pytest.raises(KernelError) as caught:
+            netlinks["a"].batch([build.set_up_as_port(ups[eth0], port), build.placed(gone)])
+        assert (caught.value.what, caught.value.errno) == ("ip -n a link set eth0 master lo", errno.EOPNOTSUPP)
+        assert caught.value.where == str(port.origin)
+        # The first of a bunch, one between others and the last are all answered.
+        for place in range(3):
+            requests = [build.placed(ups[far])] * 3
+            requests[place] = build.placed(gone)
+            with pytest.raises(KernelError) as caught:
+                netlinks["b"].batch(requests)
+            assert (caught.value.what, caught.value.errno) == ("ip -n b link set gone up", errno.ENODEV)
+        assert net.ping("10.0.0.2", ns=a)
+
+
+@sandboxed
+def test_a_macvlan_on_a_bridge_goes_up_after_it() -> None:
+    topology = Topology()
+    first, host = topology.namespace("first"), topology.namespace("host")
+    p0, h0 = host.veth("p0", "h0", netns=first)
+    br0 = host.bridge("br0", ports=[p0])
+    mv0 = host.macvlan("mv0", link=br0)
+    mv0.address("10.0.0.1/24")
+    h0.address("10.0.0.2/24")
+    with Network(topology) as net:
+        assert link(net, host, "mv0")["operstate"] == "UP"
+        assert net.ping("10.0.0.2", dev=mv0)
+
+
+# Many namespaces
+
+
+def many(count: int) -> Topology:
+    """So many namespaces, each with a bridge."""
+    topology = Topology()
+    for number in range(count):
+        topology.namespace(f"n{number}").bridge("br0")
+    return topology
+
+
+@sandboxed
+def test_each_of_many_namespaces_has_the_baseline() -> None:
+    """More than are looked up in one mount of proc."""
+    topology = many(70)
+    wanted = {key: value for key, value in (BASELINE | IPV6_OFF).items() if key.split("/")[1] in ("bridge", "ipv6")}
+    with Network(topology) as net:
+        assert len(wanted) == 4
+        for namespace in net._testbed.namespaces.values():
+            with namespace.entered():
+                found = {key: Path("/proc/sys", key).read_text().strip() for key in wanted}
+            assert found == wanted
+        listing = output(net, topology.namespaces["n0"], "ip", "netns", "list")
+        assert {line.split()[0] for line in listing.splitlines()} == set(topology.namespaces)
+
+
+@pytest.mark.parametrize("under_goes_first", [True, False])
+@sandboxed
+def test_names_go_with_their_network_only(under_goes_first: bool) -> None:
+    """Of two networks, the later one's folder lies on the other's."""
+
+    def names() -> set[str]:
+        return {each.name for each in Path("/run/netns").iterdir()}
+
+    under, upper = Network(many(2)), Network(pair())
+    assert names() == {"a", "b"}
+    if under_goes_first:
+        under.close()
+        assert output(upper, upper.topology.namespaces["a"], "ip", "-n", "b", "link")
+        assert names() == {"a", "b"}
+        upper.close()
+    else:
+        upper.close()
+        assert names() == {"n0", "n1"}
+        under.close()
+    assert names() == set()
+    assert "nsfs" not in Path("/proc/self/mountinfo").read_text()
+
+
+@sandboxed
+def test_what_an_act_makes_is_known_by_name_after_more_news_than_a_socket_holds() -> None:
+    topology = pair()
+    b = topology.namespaces["b"]
+    with Network(topology) as net:
+        noise = [f"link set lo mtu {1000 + number}\n" for number in range(400)]
+        assert net.run(b, ["ip", "-batch", "-"], input="".join([*noise, "link add last type bridge\n", *noise]))
+        looks: list[int] = []
+        look = tables.names
+
+        def counted(netlink: Netlink) -> dict[int, str]:
+            looks.append(1)
+            return look(netlink)
+
+        tables.names = counted
+        assert net.interface(b, "last").name == "last"
+        assert len(looks) == 2, "the socket was to overflow once"

@@ -198,14 +198,19 @@ class Testbed:
 
     def read_events(self) -> None:
         """Take in what the kernel has announced of links: the names that captured ifindexes stand for."""
-        try:
-            for netns, message in self.watch.links():
-                named = tables.named(message)
-                if named is not None:
-                    index, name = named
-                    self.names[netns][index] = name
-        except KernelError:
-            # Too many at once, and some are lost: what is there is seen by looking.
+        lost = False
+        while True:
+            try:
+                for netns, message in self.watch.links():
+                    named = tables.named(message)
+                    if named is not None:
+                        index, name = named
+                        self.names[netns][index] = name
+                break
+            except KernelError:
+                # There was too much at once; until all of it is read, more may be lost without a word.
+                lost = True
+        if lost:
             for netns, netlink in self.netlinks.items():
                 self.names[netns] |= tables.names(netlink)
 
