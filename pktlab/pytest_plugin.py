@@ -24,6 +24,7 @@ from pktlab.outcome import PROPERTY, Run, is_path, path_report
 
 if TYPE_CHECKING:
     from pktlab.network import Network
+    from pktlab.network.attaching import Plugins
     from pktlab.topology import Topology
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
@@ -114,6 +115,12 @@ def net(request: pytest.FixtureRequest, topology: Any) -> Iterator[Network]:
         yield network
         # For tests that are no plain functions (unittest), and for what fixtures sent after the test.
         run.close()
+
+
+@pytest.fixture
+def cni(net: Network) -> Callable[..., Plugins]:
+    """CNI plugins in the network of this test: ``cni(host, conf, path="./bin").add(pod)``; see `net.cni()`."""
+    return net.cni
 
 
 @pytest.hookimpl(wrapper=True)

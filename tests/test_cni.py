@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commandline import pktlab_command
 from hypothesis import given
 from hypothesis import strategies as st
 from inside import sandboxed
@@ -292,3 +294,59 @@ def test_one_s_own_plugin() -> None:
             plugins.check(p, ifname="net1", id="c7")
         with pytest.raises(MachineError, match="there is no CNI plugin 'third'"):
             net.cni(host, chain({"type": "third"}), path=str(folder))
+
+
+# The command and the fixture
+
+COMMAND = [sys.executable, "-m", "pktlab", "cni"]
+
+
+def test_the_command_in_a_sandbox_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "net.conf"
+    file.write_text(json.dumps(BRIDGE | {"cniVersion": "1.0.0", "name": "net"}))
+    said = pktlab_command("cni", "add", "--conf", file, "--json", cwd=tmp_path)
+    if "apt-get install" in said.err:
+        pytest.skip(said.err)
+    found = json.loads(said.out)
+    assert (said.status, found["error"], found["leases"]) == (0, "", {"10.1.0.2": "pod"})
+    assert found["pod"]["links"] == ["eth0 UP 10.1.0.2/29"]
+    assert found["result"]["ips"][0]["address"] == "10.1.0.2/29"
+    said = pktlab_command("cni", "del", "--conf", file, cwd=tmp_path)
+    assert said.status == 0
+    assert said.out.splitlines()[0] == "ADD, DEL  ok"
+    assert "nothing but lo" in said.out
+    file.write_text(json.dumps(BRIDGE | {"cniVersion": "1.0.0", "name": "net", "isDefaultGateway": 1}))
+    said = pktlab_command("cni", "check", "--conf", file, cwd=tmp_path)
+    assert (said.status, "bridge failed to ADD" in said.out) == (1, True)
+    said = pktlab_command("cni", "add", "--conf", file, "--netns", "pod", cwd=tmp_path)
+    assert (said.status, "--netns outside a lab" in said.err) == (2, True)
+
+
+@sandboxed
+def test_the_command_within_a_lab() -> None:
+    topology = host_and_pods("p")
+    host, p = topology.namespaces.values()
+    file = Path("/run/net.conf")
+    file.write_text(json.dumps(BRIDGE | {"cniVersion": "1.0.0", "name": "net"}))
+    with Network(topology) as net:
+        for verb, links in ("add", ["lo", "eth0"]), ("check", ["lo", "eth0"]), ("del", ["lo"]):
+            done = net.run(host, [*COMMAND, verb, "--conf", str(file), "--netns", "p"])
+            assert done, done
+            assert [link.name for link in net.links(p)] == links
+            assert net.cni(host, file.read_text()).leases == ({"10.1.0.2": "p"} if "eth0" in links else {})
+
+
+def test_the_fixture(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        from pktlab import Topology
+        topology = Topology()
+        host, pod = topology.namespace("host"), topology.namespace("pod")
+
+        def test_own_plugin(cni, net):
+            added = cni(host, {BRIDGE | {"cniVersion": "1.0.0", "name": "net"}!r}).add(pod)
+            assert net.ping("10.1.0.1", dev=added.devices[2])
+        """
+    )
+    outcome = pytester.runpytest_subprocess("-q").parseoutcomes()
+    assert outcome in ({"passed": 1}, {"skipped": 1})

@@ -17,6 +17,7 @@ import typer
 from pktlab import __version__
 from pktlab.cli.ablate import ablate
 from pktlab.cli.claims import claims
+from pktlab.cli.cni import cni
 from pktlab.cli.coercion import lighten
 from pktlab.cli.doctor import doctor
 from pktlab.cli.list import list_labs
@@ -111,6 +112,11 @@ app.command(
     short_help="Each claim of the documents with its verdict.",
     epilog=_EXAMPLE + "  pktlab claims\n  pktlab claims --declared --json",
 )(claims)
+app.command(
+    "cni",
+    short_help="What CNI plugins do to a host and a pod.",
+    epilog=_EXAMPLE + "  pktlab cni add --conf net.conflist\n  pktlab cni del --conf net.conflist --path ./bin",
+)(cni)
 app.command("doctor", short_help="What this machine can and cannot run.", epilog=_EXAMPLE + "  pktlab doctor")(doctor)
 
 # Typer does not export click's base of usage errors, and newer versions bring a click of their own.

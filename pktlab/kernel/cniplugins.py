@@ -23,12 +23,22 @@ FOLDERS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
 PACKAGE = "containernetworking-plugins"
 STATE = Path("/run/pktlab/cni")
 TIMEOUT = 20.0
+# PROC_PID_INIT_INO of include/linux/proc_ns.h: a sandbox is in another.
+FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
 
 class Here:
-    """The network namespace of this process, for a command that runs inside a lab."""
+    """The network namespace of this process, for a command that an act has started.
 
-    name = "here"
+    Raises LabError if this is no namespace of a lab: plugins never run on the machine's own network.
+    """
+
+    def __init__(self) -> None:
+        here, names = os.stat("/proc/thread-self/ns/net"), Path("/run/netns")
+        found = names.iterdir() if names.is_dir() and os.stat("/proc/self/ns/pid").st_ino != FIRST_PID_NAMESPACE else ()
+        self.name = next((file.name for file in found if os.path.samestat(file.stat(), here)), "")
+        if not self.name:
+            raise LabError("--netns outside a lab", remedy="leave it out: then a sandbox is made for the plugins")
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
