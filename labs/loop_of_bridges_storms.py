@@ -44,7 +44,7 @@ def block_by_stp(net: Network) -> None:
     """Let the bridges speak STP until they agree: left has the lower id, so right closes its second way there."""
     for bridge in (br_right, br_left):
         net.set_bridge(bridge, stp=True, hello_time=1)
-    net.wait(lambda: net.links(r2)[0].port == "blocking")
+    net.wait(lambda: net.links(r2)[0].port == "blocking", timeout=5)
 
 
 @refutes("broadcast-storm-needs-loop")
@@ -83,4 +83,4 @@ def test_the_wire_in_use_fails(net: Network) -> None:
     """Then STP opens the port again, beginning with listening."""
     block_by_stp(net)
     net.down(l1)
-    net.wait(lambda: net.links(r2)[0].port == "listening")
+    net.wait(lambda: net.links(r2)[0].port == "listening", timeout=5)
