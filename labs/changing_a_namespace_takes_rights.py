@@ -43,7 +43,7 @@ def test_looking_and_changing(net: Network) -> None:
         assert shown in net.run(host, [*ORDINARY, "ip", words]).stdout
     for words in CHANGES:
         refused = net.run(host, [*ORDINARY, "ip", *words.split()])
-        assert (bool(refused), refused.stderr.strip()) == (False, "RTNETLINK answers: Operation not permitted")
+        assert (bool(refused), "Operation not permitted" in refused.stderr) == (False, True)
     assert [(link.up, link.addresses) for link in net.links(br0)] == [(True, ("10.1.1.1/24",))]
 
 

@@ -44,9 +44,16 @@ def third_namespace(net: Network) -> Interface:
     return out
 
 
+def await_cleanup(net: Network) -> None:
+    """End a namespace and wait until the kernel has taken it down, and so whatever ended before it."""
+    for words in "netns add brief", "link add sign type veth peer name in netns brief", "netns delete brief":
+        assert net.run(host, ["ip", *words.split()])
+    net.wait(lambda: "sign" not in links(net), timeout=10)
+
+
 def names(net: Network) -> list[str]:
-    """What `ip netns list` prints, without the numbers that it may add."""
-    return [line.split()[0] for line in net.run(host, ["ip", "netns", "list"]).stdout.splitlines()]
+    """What `ip netns list` prints, sorted, without the numbers that it may add."""
+    return sorted(line.split()[0] for line in net.run(host, ["ip", "netns", "list"]).stdout.splitlines())
 
 
 def links(net: Network) -> list[str]:
@@ -57,7 +64,7 @@ def links(net: Network) -> list[str]:
 @confirms("netns-initially-no-names")
 def test_where_names_are_kept(net: Network) -> None:
     """The list shows what is mounted in /run/netns: nothing where that is empty, whatever namespaces there are."""
-    assert sorted(names(net)) == ["held", "host"]
+    assert names(net) == ["held", "host"]
     empty = "mount -t tmpfs none /run/netns && ip netns list && ip link show veth0"
     shown = net.run(host, ["unshare", "--mount", "sh", "-c", empty]).stdout
     assert shown.splitlines()[0].split()[1].startswith("veth0@if")  # No line before that one.
@@ -68,13 +75,14 @@ def test_where_names_are_kept(net: Network) -> None:
 def test_nobody_inside(net: Network) -> None:
     """The mount alone holds it, and it answers; with the name it ends, its veth end too, and the peer in host."""
     out = third_namespace(net)
+    await_cleanup(net)
     with net.capture() as seen:
         assert net.ping("10.3.3.2", ns=host)
     assert seen.path(echo) == [out]  # third was not declared, so nobody captures there.
     assert net.run(host, ["ip", "netns", "pids", "third"]).stdout == ""
     assert net.run(host, ["ip", "netns", "delete", "third"])
     assert names(net) == ["held", "host"]
-    net.wait(lambda: "out" not in links(net))
+    net.wait(lambda: "out" not in links(net), timeout=10)
     assert not net.ping("10.3.3.2", ns=host)
 
 
@@ -87,17 +95,19 @@ def test_a_process_inside(net: Network) -> None:
     assert net.run(host, ["ip", "netns", "delete", "third"])
     assert names(net) == ["held", "host"]
     assert not net.run(host, ["test", "-e", "/run/netns/third"])
+    await_cleanup(net)
     with net.capture() as seen:
         assert net.ping("10.3.3.2", ns=host)
     assert seen.path(echo) == [out]
     resident.stop()
-    net.wait(lambda: "out" not in links(net))
+    net.wait(lambda: "out" not in links(net), timeout=10)
 
 
 def test_a_descriptor_holds_it(net: Network) -> None:
     """Nor is a process needed inside: pktlab holds this one by an open file, so that without a name it answers."""
     assert net.run(host, ["ip", "netns", "delete", "held"])
     assert names(net) == ["host"]
+    await_cleanup(net)
     with net.capture() as seen:
         assert net.ping("10.1.1.2", ns=host)
     assert seen.path(echo) == [veth0, eth0]
