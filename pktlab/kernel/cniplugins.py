@@ -84,7 +84,10 @@ class Runtime:
         """
         kept = self._kept(container)
         result = None
-        if kept.exists():
+        if command == "ADD":
+            # Before anything can fail: the DEL that follows is told the same.
+            self._remember(kept, container, None)
+        elif kept.exists():
             result, container = self._remembered(kept, container)
         steps = invocations(self.chain, command, container, result=result, state=str(self._state / "networks"))
         last: Result | None = None
@@ -96,9 +99,7 @@ class Runtime:
             except StopIteration:
                 break
         if command == "ADD" and last is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            memory = {"result": last.raw, "args": container.args, "capabilities": container.capabilities}
-            kept.write_text(json.dumps({key: dict(value) for key, value in memory.items()}))
+            self._remember(kept, container, last)
         elif command == "DEL":
             kept.unlink(missing_ok=True)
         return last
@@ -120,12 +121,17 @@ class Runtime:
     def _kept(self, container: Container) -> Path:
         return self._state / "results" / f"{self.chain.name}-{container.id}-{container.ifname}"
 
-    def _remembered(self, kept: Path, container: Container) -> tuple[Result, Container]:
+    def _remember(self, kept: Path, container: Container, result: Result | None) -> None:
+        memory = {"args": dict(container.args), "capabilities": dict(container.capabilities)}
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(memory | ({"result": dict(result.raw)} if result else {})))
+
+    def _remembered(self, kept: Path, container: Container) -> tuple[Result | None, Container]:
         """Return the result of the ADD, and the container with what was said of it then, where it is not said again."""
         try:
             memory = json.loads(kept.read_text())
-            result = Result.parse(memory["result"])
+            result = Result.parse(memory["result"]) if "result" in memory else None
+            said = {key: getattr(container, key) or memory[key] for key in ("args", "capabilities")}
         except (KeyError, TypeError, ValueError) as error:
             raise LabError(f"{kept} is no memory of an ADD: {error}", remedy="remove the file") from None
-        said = {key: getattr(container, key) or memory[key] for key in ("args", "capabilities")}
         return result, dataclasses.replace(container, **said)
