@@ -33,7 +33,8 @@ def current() -> Run | None:
 class Run:
     """One act while it runs in its sandbox. `network` is None until the network is up.
 
-    Without `writes` no capture is written, not even that of an act that failed.
+    Without `writes` no capture is written, not even that of an act that failed, and no packet is told in words: one
+    of thousands of runs, of which only the outcome counts.
     """
 
     def __init__(self, item: pytest.Item, capture_file: Callable[[], File], *, writes: bool = True) -> None:
@@ -50,7 +51,7 @@ class Run:
         self._wanted = bool(item.config.getoption("pktlab_captures"))
         self._inconclusive = ""
         self._finished = False
-        self._writes = writes
+        self.writes = writes
 
     @property
     def file(self) -> File:
@@ -96,7 +97,7 @@ class Run:
         if isinstance(failure, Inconclusive):
             self._inconclusive = failure.message
         try:
-            self._conclude(keep=self._writes and (self._wanted or (failure is not None and not skipped)))
+            self._conclude(keep=self.writes and (self._wanted or (failure is not None and not skipped)))
         except PktlabError as error:
             failure = failure or error
         return failure
@@ -119,9 +120,10 @@ class Run:
         assert network is not None
         recording, lost = network.recording, network.losses()
         self.record.bring_up = network.bring_up
-        self.record.packets = recording.packets()
         self.record.observations = recording.observations
-        self.record.story = recording.story()
+        if self.writes:
+            self.record.packets = recording.packets()
+            self.record.story = recording.story()
         self.record.capture = recording.captured("", network.interfaces, lost)
         if keep:
             asked = [ASKED + ranges(self.record.evidence)] if self.record.evidence else []
@@ -193,10 +195,13 @@ def path_report(path: Path, expected: Sequence[Any]) -> list[str]:
     wrong = [each for each in expected if not isinstance(each, Interface)]
     if wrong:
         return [f"path of {path.question}", f"{wrong[0]!r} is not an interface: a path is a list of declared objects"]
+    head = f"path of {path.question or 'the packet'}: {path or 'seen nowhere'}"
+    if run is not None and not run.writes:
+        return [head]
     text = first_difference(
         path, list(expected), path.interfaces, **({"vxlan_ports": ports} if ports is not None else {})
     )
-    lines = [f"path of {path.question or 'the packet'}: {path or 'seen nowhere'}", *text.splitlines()]
+    lines = [head, *text.splitlines()]
     if path.note:
         lines.insert(2, path.note)
     if run is not None and run.network is not None:
