@@ -45,12 +45,16 @@ class Packet:
 
 @dataclass(slots=True)
 class Captured:
-    """What was captured in an act: file (empty if none was written), frames, and frames lost."""
+    """What was captured in an act: file (empty if none was written), frames, and frames lost.
+
+    `proof` is what was proved of its completeness: `pktlab.network.completeness`.
+    """
 
     file: str = ""
     frames: int = 0
     dropped: int = 0
     interfaces: list[str] = field(default_factory=list)
+    proof: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -138,6 +138,7 @@ class Run:
                 },
                 comment="\n".join([f"{self.record.lab}: {self.record.title or self.record.name}", *asked]),
                 application=f"pktlab {__version__}",
+                markers=bool(self._item.config.getoption("pktlab_markers")),
             )
             self.record.capture.file = str(self.file)
 

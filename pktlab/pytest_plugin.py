@@ -45,6 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "temporary folder)",
     )
     group.addoption(
+        "--pktlab-markers",
+        action="store_true",
+        help="leave pktlab's own marker frames, which prove the capture complete, in the pcapng files",
+    )
+    group.addoption(
         "--pktlab-without",
         metavar="SETTING",
         action="append",

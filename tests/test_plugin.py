@@ -219,8 +219,8 @@ def test_loses(net):
     import socket
     from pktlab.kernel import inject
     recorder = net._testbed.recorder
-    recorder._sockets["b"].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-    with recorder._lock:
+    recorder._queues[1]._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    with recorder.fairly():
         inject.send(net._testbed.namespaces["a"], "eth0", [bytes.fromhex("02" * 12 + "88b6") + bytes(46)] * 50)
 
 def test_loses_and_fails(net):
@@ -597,7 +597,7 @@ import unittest
 from pktlab.kernel import inject
 
 def flood(net):
-    with net._testbed.recorder._lock:
+    with net._testbed.recorder.fairly():
         frame = bytes.fromhex(two.mac.replace(":", "")) + bytes(1400)
         inject.send(net._testbed.namespaces["a"], "eth0", [frame], count=60000)
 

@@ -40,13 +40,15 @@ _Option = tuple[int, bytes]
 
 @dataclass(slots=True)
 class Capture:
-    """What a capture file says. `comments` are by frame number, `names` by IP address, `dropped` by interface."""
+    """What a capture file says. `comments` are by frame number, `names` by IP address, `dropped` and `notes` by
+    interface."""
 
     interfaces: list[Interface] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
     comments: dict[int, list[str]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     dropped: dict[Interface, int] = field(default_factory=dict)
+    notes: dict[Interface, str] = field(default_factory=dict)
     section_comment: str = ""
     hardware: str = ""
     os: str = ""
@@ -61,6 +63,7 @@ def write(
     comments: Mapping[int, Sequence[str]] | None = None,
     names: Mapping[str, str] | None = None,
     dropped: Mapping[Interface, int] | None = None,
+    notes: Mapping[Interface, str] | None = None,
     section_comment: str = "",
     hardware: str = "",
     os: str = "",
@@ -69,7 +72,8 @@ def write(
     """Write frames in the order given as one pcapng section, with their own times in nanoseconds.
 
     `interfaces` are described in the order given, and after them those that only frames name. `comments` are by
-    `Frame.number`, `names` by IP address, `dropped` counts the frames lost on an interface.
+    `Frame.number`, `names` by IP address, `dropped` counts the frames lost on an interface,
+    `notes` are comments on interfaces.
     """
     index = {interface: position for position, interface in enumerate(dict.fromkeys(interfaces))}
     texts = [(_COMMENT, section_comment), (_SHB_HARDWARE, hardware), (_SHB_OS, os), (_SHB_USERAPPL, application)]
@@ -96,16 +100,21 @@ def write(
             "<IIIII", index[frame.interface], *_halves(frame.time), len(frame.data), max(frame.length, len(frame.data))
         )
         file.write(_block(_PACKET, fixed + _padded(frame.data) + _options(options)))
-    _write_statistics(file, counts, (first or 0, last), dropped or {})
+    _write_statistics(file, counts, (first or 0, last), dropped or {}, notes or {})
 
 
 def _write_statistics(
-    file: BinaryIO, counts: Mapping[Interface, int], times: tuple[int, int], dropped: Mapping[Interface, int]
+    file: BinaryIO,
+    counts: Mapping[Interface, int],
+    times: tuple[int, int],
+    dropped: Mapping[Interface, int],
+    notes: Mapping[Interface, str],
 ) -> None:
     start, end = (pack("<II", *_halves(time)) for time in times)
     for position, (interface, seen) in enumerate(counts.items()):
         lost = dropped.get(interface, 0)
         options = [
+            *([(_COMMENT, notes[interface].encode())] if interface in notes else []),
             (_ISB_STARTTIME, start),
             (_ISB_ENDTIME, end),
             (_ISB_IFRECV, pack("<Q", seen + lost)),
@@ -296,7 +305,9 @@ class _Reader:
         index, _, _ = self.unpack("III", at, end, "interface statistics")
         described = self.which(index, at)
         for code, offset, value in self.options(at + 12, end):
-            if code == _ISB_IFDROP:
+            if code == _COMMENT:
+                self.capture.notes[described.interface] = _text(value)
+            elif code == _ISB_IFDROP:
                 self.capture.dropped[described.interface] = self.number(value, 8, offset)
 
     def read_pcap(self, order: str, fraction: int) -> Iterator[tuple[int, bytes]]:

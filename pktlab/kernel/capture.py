@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from pktlab.errors import PktlabError
 from pktlab.kernel.fence import Fence
 from pktlab.kernel.mmsg import Receiver
 from pktlab.kernel.netns import Netns
-from pktlab.kernel.queue import OVERHEAD, Queue
+from pktlab.kernel.queue import OVERHEAD, Marker, Queue
 from pktlab.kernel.ring import Ring, size_for
 from pktlab.kernel.storage import Storage
 
@@ -57,6 +58,8 @@ class Recorder:
         self.storage = Storage() if storage is None else storage
         self.lost: dict[str, int] = dict.fromkeys(self.names, 0)
         self.failure: BaseException | None = None
+        # Tells whether a frame with the markers' ethertype is one of ours, which is not recorded.
+        self.marker: Marker = lambda data, stamp, place: False
         self.automatic = True  # whether a ring takes over where a queue fills
         self._namespaces = list(namespaces)
         self._lock = threading.Lock()
@@ -67,6 +70,7 @@ class Recorder:
         self._retired: list[_Retired] = []
         self._moving: set[int] = set()
         self._overflowing = False
+        self.others: list[socket.socket] = []  # to be closed with its own
         self._poll = select.epoll()
         self._heard: dict[int, int] = {}  # descriptor -> number of the namespace
         for number, namespace in enumerate(namespaces):
@@ -126,11 +130,8 @@ class Recorder:
                     if not ring.read():
                         ring.settle_error()
                 elif queue := self._queues.get(number):
-                    more = queue.read(now, self._marker, most=_TURN)
+                    more = queue.read(now, self.marker, most=_TURN)
                     self._overflowing |= more and queue.filled() > _HALF
-
-    def _marker(self, data: bytes, stamp: int, place: int) -> bool:
-        return False
 
     def drain(self) -> int:
         """Read what the sockets hold; return how many frames have been read since the start."""
@@ -138,7 +139,7 @@ class Recorder:
             # In a storm there is always more; what comes from now on is for the next call.
             now = time.clock_gettime_ns(time.CLOCK_REALTIME)
             for queue in self._queues.values():
-                queue.read(now, self._marker)
+                queue.read(now, self.marker)
             for ring in self._rings.values():
                 ring.drain(now)
             count = sum(queue.count for queue in self._queues.values()) + sum(each.count for each in self._retired)
@@ -150,14 +151,15 @@ class Recorder:
         They are of `size` bytes, and seen so often in one namespace; half of the room is for what they give rise to.
         """
         with self.fairly():
-            room = min(each.capacity() for each in (*self._queues.values(), *self._rings.values()))
+            rooms = [queue.capacity() for queue in self._queues.values()]
+            room = min(rooms + [ring.capacity() for ring in self._rings.values()])
         return max(1, room // 2 // (OVERHEAD + 2 * size) // max(1, sightings))
 
     def index(self) -> int:
         """Make rows of all that was read; return how many rows there are."""
         with self.fairly():
             for ring in self._rings.values():
-                ring.index(self._marker)
+                ring.index(self.marker)
             return len(self.storage)
 
     def losses(self) -> dict[str, int]:
@@ -221,7 +223,7 @@ class Recorder:
             more = True
             while more:
                 with self.fairly():
-                    more = self._queues[number].read(now, self._marker, most=_TURN)
+                    more = self._queues[number].read(now, self.marker, most=_TURN)
                     for each in opened.values():
                         each.read()
             with self.fairly():
@@ -260,14 +262,14 @@ class Recorder:
     def close(self) -> None:
         """Stop, and close the sockets."""
         self.stop()
-        _close([*self._queues.values(), *self._rings.values()])
+        _close([*self._queues.values(), *self._rings.values(), *self.others])
         self.storage.close()
         self._poll.close()
         os.close(self._stop_read)
         os.close(self._stop_write)
 
 
-def _close(sources: Sequence[Queue | Ring]) -> None:
+def _close(sources: Sequence[Queue | Ring | socket.socket]) -> None:
     """Close sockets side by side, since each close waits for the kernel."""
     closing = [threading.Thread(target=each.close) for each in sources]
     for thread in closing:

@@ -66,6 +66,14 @@ def bind_all(descriptor: int, protocol: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def send_to(descriptor: int, frame: bytes, index: int, protocol: int) -> None:
+    """Send a frame out of an interface that is named by its ifindex, on a packet socket. Raises OSError."""
+    address = struct.pack("=HHiHBB8x", socket.AF_PACKET, socket.htons(protocol), index, 0, 0, 6)
+    if _libc.sendto(descriptor, frame, len(frame), MSG_DONTWAIT, address, len(address)) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
 class Receiver:
     """Buffers for `count` frames at a time; not to be shared between threads without a lock.
 

@@ -16,7 +16,9 @@ from pktlab.kernel import inject, process, schedule
 from pktlab.kernel.icmp import Echo, EchoError, EchoSocket, error_words
 from pktlab.kernel.inject import Sent
 from pktlab.kernel.process import Completed, Process
+from pktlab.kernel.proof import Prover
 from pktlab.kernel.tun import Tap
+from pktlab.network import completeness
 from pktlab.network.answer import Answer
 from pktlab.network.changing import Changing
 from pktlab.network.recording import Recording
@@ -40,6 +42,8 @@ class Network(Changing):
         testbed = Testbed(topology, queue=queue)
         super().__init__(testbed, Recording(testbed.recorder.storage, vxlan_ports=VXLAN_PORTS | tunnels))
         self.topology = topology
+        self._prover = Prover(testbed.namespaces, testbed.netlinks, testbed.recorder)
+        self._far_ends = [s.peer for s in topology.settings if isinstance(s, settings.Veth)]
         self._pings = 0
         self._processes: list[Process] = []
         self._sockets: list[socket.socket] = []
@@ -78,11 +82,27 @@ class Network(Changing):
         if ring:
             self.use_rings()
         self.settle()
+        self._prove(fence=False)
         return Seen(self._recording, self._recording.cut(), self.settle, self.interfaces)
 
     def _end(self, seen: Seen) -> None:
         self.settle()
+        self._prove(fence=True)
         seen._close(self._recording.cut())
+
+    def _prove(self, *, fence: bool) -> None:
+        """Send a marker through every interface that can carry one, and record where it was heard."""
+        fit, without = completeness.targets(self.interfaces, self._far_ends, self._testbed.names)
+        heard, reasons = self._prover.round(list(fit), [(each.netns, each.name) for each in without])
+        self._recording.proof.take(
+            {fit[target]: time for target, time in heard.items()},
+            {fit[target]: why for target, why in reasons.items()} | without,
+            fence=fence,
+            drained=len(self._recording.frames),
+            lost=sum(self.losses().values()),
+        )
+        markers, self._prover.heard = self._prover.heard, []
+        self._recording.proof.markers += completeness.frames(markers, fit)
         self.check_losses()
 
     def settle(self) -> int:
@@ -298,7 +318,8 @@ class Network(Changing):
         """Stop the programs, let the network fall silent, and take in the last frames."""
         for program in self._processes:
             program.stop()
-        self.settle()
+        if self.settle() != self._recording.proof.drained and self._recording.proof.rounds:
+            self._prove(fence=True)
         self._recording.cut()
 
     def close(self) -> None:

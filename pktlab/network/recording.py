@@ -22,6 +22,7 @@ from pktlab.frames.path import path_of
 from pktlab.frames.words import words
 from pktlab.interface import Interface
 from pktlab.kernel.storage import Storage
+from pktlab.network.completeness import Proof
 from pktlab.network.frames import Frames, Resolve
 
 # Of so many frames an observation has the numbers: nobody reads more, and a storm has a million.
@@ -35,6 +36,7 @@ class Recording:
     def __init__(self, storage: Storage | None = None, *, vxlan_ports: frozenset[int] = VXLAN_PORTS) -> None:
         self.vxlan_ports = vxlan_ports
         self.frames = Frames(storage)
+        self.proof = Proof()
         self.observations: list[Observation] = []
         self._asked_at: list[int] = []
         self._finished: list[Journey] = []
@@ -146,8 +148,10 @@ class Recording:
         names: Mapping[str, str],
         comment: str,
         application: str,
+        markers: bool = False,
     ) -> None:
-        """Write the frames to a pcapng file; it appears under its name only when it is whole.
+        """Write the frames to a pcapng file; it appears under its name only when it is whole. `markers` puts
+        the markers of the proof among them.
 
         Raises KernelError, the frames lost to the file but not to the verdict, when the disk is full or read-only.
         """
@@ -165,11 +169,12 @@ class Recording:
             with partial.open("wb") as out:
                 pcapng.write(
                     out,
-                    self.frames,
+                    merged(self.frames, self.proof.markers) if markers else self.frames,
                     seen,
                     comments=comments,
                     names=names,
                     dropped=losses,
+                    notes=self.proof.notes(),
                     section_comment=comment,
                     os="Linux",
                     application=application,
@@ -192,4 +197,16 @@ class Recording:
             frames=len(self.frames),
             dropped=sum(dropped.values()),
             interfaces=[str(interface) for interface in interfaces],
+            proof=self.proof.as_json(),
         )
+
+
+def merged(frames: Iterable[Frame], markers: Sequence[Frame]) -> Iterator[Frame]:
+    """Yield frames in their order, and markers, in theirs, before the first frame that is later."""
+    at = 0
+    for frame in frames:
+        while at < len(markers) and markers[at].time < frame.time:
+            yield markers[at]
+            at += 1
+        yield frame
+    yield from markers[at:]
