@@ -27,11 +27,10 @@ CHANGES = ["link set br0 down", "address add 10.7.7.7/24 dev br0", "route add 10
 @confirms("netns-requires-root")
 def test_making_and_entering(net: Network) -> None:
     """Neither is permitted without the rights; with them there is a new namespace, and in host one sees br0."""
-    for words in "add mine", "exec host ip address":
-        command = ["ip", "netns", *words.split()]
-        refused = net.run(host, [*ORDINARY, *command])
+    for words in "ip netns add mine", "nsenter --net=/run/netns/host ip address":
+        refused = net.run(host, [*ORDINARY, *words.split()])
         assert (bool(refused), "Operation not permitted" in refused.stderr) == (False, True)
-        granted = net.run(host, command)
+        granted = net.run(host, words.split())
         assert granted
     assert "inet 10.1.1.1/24" in granted.stdout
 

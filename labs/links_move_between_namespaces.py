@@ -56,7 +56,7 @@ def test_by_name_and_by_pid(net: Network, by: str) -> None:
 def test_to_the_namespace_of_init(net: Network) -> None:
     """netns 1 is where init lives; that is the shell here, as the first process of a PID namespace."""
     script = "nsenter --net=/run/netns/here ip link set veth1 netns 1 && ip link show veth1"
-    assert net.run(there, ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script])
+    assert net.run(there, ["unshare", "--pid", "--fork", "sh", "-c", script])
     assert [link.name for link in net.links(there)] == ["lo", "veth1"]
     assert "veth1" not in [link.name for link in net.links(here)]
 

@@ -30,14 +30,11 @@ echo = ICMP(type="echo-request")
 
 def third_namespace(net: Network) -> Interface:
     """Make namespace third with a cable to host, as in the drawing; return the end that is in host."""
-    for words in (
-        "netns add third",
-        "link add out type veth peer name in netns third",
-        "-n third link set in addrgenmode none",  # or IPv6 talks of itself
-        "-n third address add 10.3.3.2/24 dev in",
-        "-n third link set in up",
-    ):
+    for words in "netns add third", "link add out type veth peer name in netns third":
         assert net.run(host, ["ip", *words.split()])
+    # Without addrgenmode none, IPv6 talks of itself.
+    for words in "link set in addrgenmode none", "address add 10.3.3.2/24 dev in", "link set in up":
+        assert net.run(host, ["nsenter", "--net=/run/netns/third", "ip", *words.split()])
     out = net.interface(host, "out")
     net.up(out)
     net.add_address(out, "10.3.3.1/24")

@@ -81,13 +81,10 @@ def test_which_end_goes(net: Network) -> None:
 @refutes("veth-mac-consecutive")
 def test_macs_of_twenty_pairs(net: Network) -> None:
     """No two are neighbours: 46 bits are drawn by lot for each end (two say unicast, and locally administered)."""
-    numbers = []
-    for each in range(20):
-        words = f"link add a{each} type veth peer name b{each} netns container"
-        assert net.run(host, ["ip", *words.split()])
-        ends = net.interface(host, f"a{each}"), net.interface(container, f"b{each}")
-        pair = [int(end.mac.replace(":", ""), 16) for end in ends]
-        assert abs(pair[0] - pair[1]) != 1
-        numbers += pair
-    assert {number >> 40 & 3 for number in numbers} == {2}
-    assert len(set(numbers)) == 40
+    pairs = [f"link add a{n} type veth peer name b{n} netns container" for n in range(20)]
+    assert net.run(host, ["ip", "-batch", "-"], input="\n".join(pairs))
+    macs = {link.name: int(link.mac.replace(":", ""), 16) for ns in (host, container) for link in net.links(ns)}
+    ends = [(macs[f"a{n}"], macs[f"b{n}"]) for n in range(20)]
+    assert [pair for pair in ends if abs(pair[0] - pair[1]) == 1] == []
+    assert {mac >> 40 & 3 for pair in ends for mac in pair} == {2}
+    assert len({mac for pair in ends for mac in pair}) == 40
