@@ -18,8 +18,7 @@ import pytest
 from scapy.layers.inet import ICMP
 from scapy.layers.l2 import ARP
 
-from pktlab import Network, Topology, confirms, depends, refutes
-from pktlab.errors import KernelError
+from pktlab import Network, PktlabError, Topology, confirms, depends, refutes
 
 topology = Topology()
 host, h = topology.namespace("host"), topology.namespace("h")
@@ -100,7 +99,7 @@ def test_what_can_be_no_port(net: Network) -> None:
         (other, "Can not enslave a bridge to a bridge"),
         (p1, "Device or resource busy"),
     ):
-        with pytest.raises(KernelError, match=words):
+        with pytest.raises(PktlabError, match=words):
             net.attach(device, br0)
     for device in (tunnel, child):
         net.attach(device, br0)

@@ -17,8 +17,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
 
-from pktlab import Network, Topology, confirms, depends, refutes
-from pktlab.errors import KernelError
+from pktlab import Network, PktlabError, Topology, confirms, depends, refutes
 
 topology = Topology()
 host, lan = topology.namespace("host"), topology.namespace("lan")
@@ -84,5 +83,5 @@ def test_tun_in_its_place(net: Network) -> None:
     """A tun carries IP packets without an Ethernet header: it can be no port, as tap0 is."""
     assert net.links(tap0)[0].port == "forwarding"
     assert net.run(host, ["ip", "tuntap", "add", "tun0", "mode", "tun"])
-    with pytest.raises(KernelError, match="Invalid argument"):
+    with pytest.raises(PktlabError, match="Invalid argument"):
         net.attach(net.interface(host, "tun0"), br0)

@@ -19,8 +19,7 @@ import pytest
 from scapy.layers.inet import ICMP
 from scapy.layers.l2 import ARP, Ether
 
-from pktlab import Network, Topology, confirms
-from pktlab.errors import LabError
+from pktlab import Network, PktlabError, Topology, confirms
 
 topology = Topology()
 a, b, box = (topology.namespace(name) for name in ("a", "b", "box"))
@@ -40,7 +39,7 @@ def watch(net: Network, *options: str) -> None:
     """Start tcpdump on br0."""
     try:
         net.start(box, [*LISTEN, *options], ready="listening on br0")
-    except LabError as error:
+    except PktlabError as error:
         if "Couldn't change to 'root'" not in str(error):
             raise
         pytest.skip("tcpdump wants to leave its groups, which the kernel denies in an ordinary user's sandbox")
