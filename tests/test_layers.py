@@ -22,10 +22,14 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("data", {"errors", "interface", "frame", "act", "fault"}),
     ("topology", {"topology"}),
     ("cluster", {"cluster"}),
-    ("pure", {"cni", "frames", "claims", "gallery", "labfile", "report", "transcript", "verdict"}),
+    (
+        "pure",
+        {"ablation", "claimbook", "claims", "cni", "evidence", "frames", "gallery", "labfile", "report", "sweep"}
+        | {"transcript", "verdict"},
+    ),
     ("kernel", {"kernel"}),
     ("live", {"network"}),
-    ("edge", {"pytest_plugin", "outcome", "cli", "__main__"}),
+    ("edge", {"asking", "pytest_plugin", "outcome", "cli", "__main__"}),
 ]
 RANK = {name: rank for rank, (_layer, names) in enumerate(LAYERS) for name in names}
 
