@@ -15,6 +15,7 @@ from pktlab import gallery, labfile
 from pktlab.cli.arguments import captures_folder
 from pktlab.cli.run import conclude, perform
 from pktlab.cli.screen import Screen, write_json
+from pktlab.cli.status import interrupted
 from pktlab.errors import PktlabError
 from pktlab.transcript import Line, Span
 
@@ -92,7 +93,7 @@ def _results(labs: Sequence[labfile.LabFile], captures: Path, jobs: int) -> list
     with contextlib.suppress(OSError):  # a full disk has been told where the captures themselves were lost
         gallery.write(folder)
     if outcome.interrupted:
-        raise KeyboardInterrupt  # half of the verdicts would look like all of them
+        interrupted()
     return outcome.labs
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from typing import NoReturn
+
+import typer
 
 from pktlab.errors import KernelError, MachineError, PktlabError
 
@@ -21,6 +25,13 @@ def status_of(error: PktlabError) -> int:
     if isinstance(error, MachineError):
         return CANNOT_RUN
     return FAILED if isinstance(error, KernelError) else WRONG_USE
+
+
+def interrupted() -> NoReturn:
+    """End a command of which half of the results would look like all of them."""
+    # Not KeyboardInterrupt: Typer takes that for an exit status of its own, and says nothing.
+    print("pktlab: interrupted", file=sys.stderr)  # noqa: T201
+    raise typer.Exit(INTERRUPTED)
 
 
 def worst(statuses: Iterable[str]) -> int:

@@ -20,6 +20,7 @@ from pktlab.cli import collection
 from pktlab.cli.failure import brief
 from pktlab.cli.screen import Progress
 from pktlab.cli.session import drive, selection
+from pktlab.cli.status import interrupted
 from pktlab.errors import LabError, PktlabError
 from pktlab.kernel import pool
 from pktlab.labfile import LabFile
@@ -137,7 +138,7 @@ def run(
     """Run the trials that `plan` makes of each lab, and tell each result as it comes.
 
     `prepare` is given the module of each lab. Raises SandboxError where this machine runs no labs, PktlabError for
-    wrong use and a fault of pytest, KeyboardInterrupt after Ctrl-C.
+    wrong use and a fault of pytest; ends the command after Ctrl-C.
     """
     from pktlab.kernel import sandbox
 
@@ -150,7 +151,8 @@ def run(
         status, said = drive(labs, [*selection(labs, keyword), "--tb=short"], runner)
         if runner.interrupted:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            raise KeyboardInterrupt
+            progress.clear()
+            interrupted()
     finally:
         progress.clear()
     if status == pytest.ExitCode.USAGE_ERROR:
