@@ -184,13 +184,18 @@ class Ring:
                 segment, offset = self._storage.copy(self._address + at * 4, length)
                 self._pending.append((segment, offset, length))
         except Full:
-            self.lost += frames
+            block = memoryview(self._map)[at * 4 : at * 4 + length]
+            self.lost += sum(self._counts(packet) for packet in packets(block))
         finally:
             self.count += frames
             # Where the kernel found no free block, it opens this one late: till then it must not look as if filling.
             self._words[at + _FRAMES] = 0
             self._words[at + _STATUS] = TP_STATUS_KERNEL
         return int(seconds) * 1_000_000_000 + int(nanoseconds)
+
+    def _counts(self, packet: Packet) -> bool:
+        """Tell whether a frame that cannot be kept is one to be missed."""
+        return self.since is not None and packet.time > self.since and packet.protocol != ETH_P_MARKER
 
     def drain(self, until: int) -> None:
         """Read all that came until a moment, the block that is being filled included.

@@ -25,8 +25,11 @@ UNKNOWN = "it was not declared, so that it is not known what it does with a fram
 
 @dataclass(slots=True)
 class Proof:
-    """Times are in nanoseconds since the epoch, of the first marker heard on an interface and of the last; `without`
-    says why there are none; `drained` is how many frames there were at the last fence, `lost` how many were lost."""
+    """Times are in nanoseconds since the epoch, of the first marker heard on an interface and of the last.
+
+    `without` says why there are none; `drained` is how many frames there were at the last fence, `lost` how many the
+    capture had lost; `dropped` those that were dropped on their way, by the interface that they did not come to.
+    """
 
     rounds: int = 0
     armed: dict[Interface, int] = field(default_factory=dict)
@@ -34,6 +37,7 @@ class Proof:
     without: dict[Interface, str] = field(default_factory=dict)
     drained: int = 0
     lost: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
     markers: list[Frame] = field(default_factory=list)
 
     def take(
@@ -63,6 +67,7 @@ class Proof:
             "without": {str(interface): why for interface, why in self.without.items()},
             "drained": self.drained,
             "lost": self.lost,
+            "dropped": self.dropped,
         }
 
     def notes(self) -> dict[Interface, str]:

@@ -127,15 +127,25 @@ class Network(Changing):
         return self._testbed.recorder.losses()
 
     def check_losses(self) -> None:
-        """Raise Inconclusive, saying how many and where, if the capture has lost frames."""
+        """Raise Inconclusive, saying how many and where, if frames were lost: by the capture, or on their way."""
+        dropped = self._testbed.backlog.dropped(self._testbed.namespaces)
+        self._recording.proof.dropped = dropped
         lost = {netns: count for netns, count in self.losses().items() if count}
+        full = self._testbed.recorder.storage.full
+        told, remedy = [], ""
         if lost:
             where = ", ".join(f"{count} in namespace {netns}" for netns, count in lost.items())
-            full = self._testbed.recorder.storage.full
-            raise Inconclusive(
-                f"the capture lost {sum(lost.values())} frames: {where}" + (f"; {full}" if full else ""),
-                remedy=full.remedy if full else "send fewer at once, or make room for them: net.capture(ring=True)",
-            )
+            told.append(f"the capture lost {sum(lost.values())} frames: {where}")
+            remedy = "send fewer at once, or make room for them: net.capture(ring=True)"
+        if full:
+            told.append(str(full))
+            remedy = full.remedy
+        if dropped:
+            where = ", ".join(f"{count} before {interface}" for interface, count in dropped.items())
+            told.append(f"frames were dropped on their way, since the backlog of a processor was full: {where}")
+            remedy = remedy or "something sends too much at once: a loop of bridges, or another program on this machine"
+        if told:
+            raise Inconclusive("; ".join(told), remedy=remedy)
 
     def ping(
         self,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from pktlab.errors import DeadlineExceeded, Inconclusive, KernelError
 from pktlab.interface import Interface
 from pktlab.kernel import build, carrier, plan, process, tables, tun
+from pktlab.kernel.backlog import Backlog
 from pktlab.kernel.capture import Recorder
 from pktlab.kernel.fence import Fence
 from pktlab.kernel.netlink import NETLINK_NETFILTER, Netlink, Request
@@ -56,6 +57,7 @@ class Testbed:
         self._recorder: Recorder | None = None
         self._watch: Watch | None = None
         self.fence = Fence()
+        self.backlog = Backlog()
         self._folder = Names()
         try:
             self._namespaces()

@@ -1,0 +1,51 @@
+"""Frames that were dropped between two interfaces, since the backlog of a processor was full.
+
+What a veth, a bridge or a tunnel passes on waits in the backlog of the CPU that sent it, which holds
+net.core.netdev_max_backlog frames and drops more (enqueue_to_backlog() in net/core/dev.c). Such a frame was seen going
+out and is seen nowhere after, without a capture having lost it. The kernel counts it twice: among the drops of the
+receiving interface, where others count as well that a lab means to show, and for the whole machine, whoever else sends.
+So both must have risen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pktlab.kernel.netns import Netns
+
+
+class Backlog:
+    """The machine's backlogs from now on."""
+
+    def __init__(self) -> None:
+        self._before = _machine()
+
+    def dropped(self, namespaces: Mapping[str, Netns]) -> dict[str, int]:
+        """Return how many frames were dropped before which interfaces (``"namespace/interface"``), at most.
+
+        The interfaces must have been made since this was.
+        """
+        machine = _machine() - self._before
+        if not machine:
+            return {}
+        found: dict[str, int] = {}
+        for name, namespace in namespaces.items():
+            with namespace.entered():
+                found |= {f"{name}/{dev}": count for dev, count in _interfaces().items() if count}
+        return {where: min(count, machine) for where, count in found.items()}
+
+
+def _machine() -> int:
+    """Return how many frames all CPUs have dropped: the second column, in hexadecimal digits."""
+    with open("/proc/thread-self/net/softnet_stat", encoding="ascii") as table:
+        return sum(int(line.split()[1], 16) for line in table)
+
+
+def _interfaces() -> dict[str, int]:
+    """Return how many frames each interface of this thread's namespace has dropped on receiving."""
+    out = {}
+    with open("/proc/thread-self/net/dev", encoding="ascii") as table:
+        for line in list(table)[2:]:
+            name, _, counts = line.partition(":")
+            out[name.strip()] = int(counts.split()[3])
+    return out
