@@ -47,7 +47,7 @@ def test_frames_dropped_in_a_full_backlog_make_it_inconclusive() -> None:
         assert sum(dropped.values()) > 100
         assert all(where.startswith("sw/") for where in dropped)
         where, count = max(dropped.items(), key=lambda each: each[1])
-        assert f"{count} before {where}" in caught.value.message
+        assert f"{count} behind {where}" in caught.value.message
         assert "backlog" in caught.value.message
 
 
@@ -65,12 +65,14 @@ def test_drops_that_a_lab_means_are_none_of_the_backlogs() -> None:
         with net.capture():
             inject_quietly(net, long)
         with net._testbed.namespaces["b"].entered():
-            assert backlog._interfaces()[two.name] == 10
+            assert backlog._interfaces() == {"lo": 0, two.name: 0}
+        with net._testbed.namespaces["a"].entered():
+            assert backlog._interfaces() == {"lo": 0, one.name: 10}
         assert net._testbed.backlog.dropped(net._testbed.namespaces) == {}
         # Where the machine drops something meanwhile, they may be among it: at most so many.
         net._testbed.backlog._before -= 3
-        assert net._testbed.backlog.dropped(net._testbed.namespaces) == {"b/eth0": 3}
-        with pytest.raises(Inconclusive, match="3 before b/eth0"):
+        assert net._testbed.backlog.dropped(net._testbed.namespaces) == {"a/eth0": 3}
+        with pytest.raises(Inconclusive, match="3 behind a/eth0"):
             net.check_losses()
         assert [f.interface for f in net.recording.frames] == [one] * 10
 

@@ -2,9 +2,9 @@
 
 What a veth, a bridge or a tunnel passes on waits in the backlog of the CPU that sent it, which holds
 net.core.netdev_max_backlog frames and drops more (enqueue_to_backlog() in net/core/dev.c). Such a frame was seen going
-out and is seen nowhere after, without a capture having lost it. The kernel counts it twice: among the drops of the
-receiving interface, where others count as well that a lab means to show, and for the whole machine, whoever else sends.
-So both must have risen.
+out and is seen nowhere after, without a capture having lost it. The kernel counts it for the whole machine, whoever
+sends; and among the drops of the interface that sent it (veth_xmit() in drivers/net/veth.c; of lo it is those that it
+received), where frames for a peer that is down or has a smaller MTU count as well. So both must have risen.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pktlab.kernel.netns import Netns
+
+# The columns of drops in /proc/net/dev.
+_RECEIVED, _SENT = 3, 11
 
 
 class Backlog:
@@ -21,7 +24,7 @@ class Backlog:
         self._before = _machine()
 
     def dropped(self, namespaces: Mapping[str, Netns]) -> dict[str, int]:
-        """Return how many frames were dropped before which interfaces (``"namespace/interface"``), at most.
+        """Return how many frames that went out of which interfaces (``"namespace/interface"``) were dropped, at most.
 
         The interfaces must have been made since this was.
         """
@@ -42,10 +45,10 @@ def _machine() -> int:
 
 
 def _interfaces() -> dict[str, int]:
-    """Return how many frames each interface of this thread's namespace has dropped on receiving."""
+    """Return how many frames that each interface of this thread's namespace has sent were dropped by its driver."""
     out = {}
     with open("/proc/thread-self/net/dev", encoding="ascii") as table:
         for line in list(table)[2:]:
-            name, _, counts = line.partition(":")
-            out[name.strip()] = int(counts.split()[3])
+            name, _, counts = line.strip().partition(":")
+            out[name] = int(counts.split()[_RECEIVED if name == "lo" else _SENT])
     return out

@@ -69,6 +69,8 @@ class Storage:
 
         Raises Full, and from then on always.
         """
+        if self.full is not None:
+            raise self.full
         if not self.segments or self._used + size > self._size:
             self._next()
         offset = self._used
@@ -114,8 +116,6 @@ class Storage:
 
     def _next(self) -> None:
         """Begin a segment."""
-        if self.full is not None:
-            raise self.full
         if len(self.segments) - self._spilled >= self._memory:
             try:
                 self._spill()

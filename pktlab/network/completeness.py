@@ -28,7 +28,7 @@ class Proof:
     """Times are in nanoseconds since the epoch, of the first marker heard on an interface and of the last.
 
     `without` says why there are none; `drained` is how many frames there were at the last fence, `lost` how many the
-    capture had lost; `dropped` those that were dropped on their way, by the interface that they did not come to.
+    capture had lost; `dropped` those that were dropped on their way, by the interface that had sent them.
     """
 
     rounds: int = 0

@@ -141,7 +141,7 @@ class Network(Changing):
             told.append(str(full))
             remedy = full.remedy
         if dropped:
-            where = ", ".join(f"{count} before {interface}" for interface, count in dropped.items())
+            where = ", ".join(f"{count} behind {interface}" for interface, count in dropped.items())
             told.append(f"frames were dropped on their way, since the backlog of a processor was full: {where}")
             remedy = remedy or "something sends too much at once: a loop of bridges, or another program on this machine"
         if told:
