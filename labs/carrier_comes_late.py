@@ -31,9 +31,9 @@ a, b = topology.namespace("a"), topology.namespace("b")
 near, far = a.veth("eth0", "eth0", netns=b)
 br0 = b.bridge("br0")
 near.address("10.0.0.1/24")
-# An open question is repeated, as by default, but twice a second.
-near.sysctl("net.ipv4.neigh.{}.mcast_solicit", 3)
-near.sysctl("net.ipv4.neigh.{}.retrans_time_ms", 500)
+# An open question is repeated as by default, but five times a second, and often enough for the slowest machine.
+near.sysctl("net.ipv4.neigh.{}.mcast_solicit", 40)
+near.sysctl("net.ipv4.neigh.{}.retrans_time_ms", 200)
 
 frame = Ether(dst="ff:ff:ff:ff:ff:ff", type=0x88B5) / Raw(b"hello")
 question = ARP(op="who-has", pdst="10.0.0.2")
@@ -99,19 +99,19 @@ def test_a_question_still_open(net: Network) -> None:
         sender.sendto(b"two", ("10.0.0.2", 9000))
     asked = [each.time for each in seen.frames(question, on=near)]
     assert len(asked) > 1
-    assert min(later - earlier for earlier, later in pairwise(asked)) > 450_000_000
+    assert min(later - earlier for earlier, later in pairwise(asked)) > 150_000_000  # nanoseconds
     assert seen.frames(Raw(b"one"), on=near)[0].time > asked[-1]
     assert seen.path(Raw(b"one")) == seen.path(Raw(b"two")) == [near, far]
 
 
 def test_the_question_forgotten(net: Network) -> None:
-    """With the entry deleted, and the first packet with it, the second asks at once."""
+    """With the entry its timer is deleted, and the first packet; the second asks for itself, and arrives."""
     sender = net.socket(a, "udp")
     with net.capture() as seen:
         sender.sendto(b"one", ("10.0.0.2", 9000))
         net.add_address(far, "10.0.0.2/24")
         net.flush_neighbours(near)
+        assert net.neighbours(near) == []
         sender.sendto(b"two", ("10.0.0.2", 9000))
-    asked = [each.time for each in seen.frames(question, on=near)]
-    assert min(later - earlier for earlier, later in pairwise(asked)) < 450_000_000
+    assert seen.count(question) > 1
     assert (seen.where(Raw(b"one")), seen.path(Raw(b"two"))) == (set(), [near, far])
