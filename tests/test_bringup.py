@@ -14,7 +14,7 @@ from scapy.layers.inet import ICMP
 from scapy.layers.l2 import ARP
 
 from pktlab.errors import DeadlineExceeded
-from pktlab.kernel import carrier, sandbox
+from pktlab.kernel import carrier, sandbox, tables
 from pktlab.network import Network
 from pktlab.topology import Topology
 
@@ -149,3 +149,18 @@ def test_what_is_waited_for() -> None:
         br0: "up",
     }
     assert br2 not in carrier.expected(topology.settings)
+
+
+def test_what_has_no_carrier_has_none_when_the_act_begins() -> None:
+    """The end of a veth whose other end is down: the kernel may take a second to say so."""
+
+    def state() -> tuple[int, int]:
+        topology = Topology()
+        host = topology.namespace("host")
+        v0, v1 = host.veth("v0", "v1")
+        v0.down()
+        with Network(topology) as net:
+            return tables.carriers(net._testbed.netlinks["host"])[v1.index]
+
+    # UP and no RUNNING; lower layer down.
+    assert {(flags & 0x41, operational) for flags, operational in (sandbox.call(state) for _ in range(20))} == {(1, 3)}

@@ -7,7 +7,7 @@ import fcntl
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pktlab.errors import DeadlineExceeded
 from pktlab.interface import Interface
@@ -76,7 +76,8 @@ def wait(
     end = time.monotonic() + timeout
     missing = dict(wanted)
     while True:
-        missing = _missing(missing, netlinks)
+        answers = look(missing, netlinks)
+        missing = {d: what for d, what in missing.items() if not _is(answers[d], what)}
         if not missing:
             return
         left = end - time.monotonic()
@@ -88,19 +89,16 @@ def wait(
         pause(min(left, 1.0))
 
 
-def _missing(wanted: Mapping[Interface, str], netlinks: Mapping[str, Netlink]) -> dict[Interface, str]:
-    """Settle the interfaces, and return those that are not as wanted."""
+def look(devices: Iterable[Interface], netlinks: Mapping[str, Netlink]) -> dict[Interface, bytes | None]:
+    """Return what the kernel says of each interface, None where it is gone; what carrier it has has taken hold then."""
     places: dict[str, list[Interface]] = {}
     # A bridge gets its carrier from its ports.
-    for device in sorted(wanted, key=lambda each: each.kind == "bridge"):
+    for device in sorted(devices, key=lambda each: each.kind == "bridge"):
         places.setdefault(device.netns, []).append(device)
-    missing = {}
-    for netns, devices in places.items():
-        answers = netlinks[netns].ask([build.state(device.index) for device in devices])
-        for device, answer in zip(devices, answers, strict=True):
-            if answer is None or not _is(answer, wanted[device]):
-                missing[device] = wanted[device]
-    return missing
+    found: dict[Interface, bytes | None] = {}
+    for netns, here in places.items():
+        found |= zip(here, netlinks[netns].ask([build.state(device.index) for device in here]), strict=True)
+    return found
 
 
 def settle(
@@ -128,7 +126,9 @@ def _agrees(flags: int, state: int) -> bool:
     return state == OPER_UNKNOWN or carrier == (state == OPER_UP)
 
 
-def _is(message: bytes, what: str) -> bool:
+def _is(message: bytes | None, what: str) -> bool:
+    if message is None:
+        return False
     _flags, state, port = tables.state(message)
     # A port that forwards has a carrier (br_port_carrier_check()); a tap's or a tunnel's state is UNKNOWN for all that.
     return state == OPER_UP if what == "up" else port == tables.BR_STATE_FORWARDING

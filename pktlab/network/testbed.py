@@ -146,7 +146,10 @@ class Testbed:
             self.netlinks[name].batch(wanted)
         delays = [s.forward_delay for s in every if isinstance(s, settings.Bridge) and s.stp]
         timeout = 10.0 + 2 * max(delays, default=0.0) + 2.0 * bool(delays)
-        carrier.wait(carrier.expected(every), self.netlinks, self.pause, timeout=timeout)
+        carrying = carrier.expected(every)
+        carrier.wait(carrying, self.netlinks, self.pause, timeout=timeout)
+        # Nobody waits for those that have no carrier, but that, too, has taken hold when an act begins.
+        carrier.look((d for link in plan.links(every) for d in link.creates if d not in carrying), self.netlinks)
         if self._watch is None:
             self._watch = self._listen()
         for setting in self._declared(settings.Nft):
