@@ -67,7 +67,7 @@ def test_nothing_to_ask(net: Network) -> None:
     assert seen.count(ARP()) == 0
     with net.capture() as seen:
         net.run(a, ["ip", "neigh", "change", "10.0.0.2", "dev", "eth0", "nud", "probe"])
-    assert seen.path(Ether(dst=eth_b.mac) / question) == [eth_a, pa, pb, eth_b]
+    assert seen.where(Ether(dst=eth_b.mac) / question) == {eth_a, pa, pb, eth_b}
     assert [entry.state for entry in net.neighbours(eth_a)] == ["REACHABLE"]
     net.flush_neighbours(eth_a)
     with net.capture() as seen:
