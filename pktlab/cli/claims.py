@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pktlab import gallery, labfile
+from pktlab import labfile
 from pktlab.cli.arguments import captures_folder
 from pktlab.cli.run import conclude, perform
 from pktlab.cli.screen import Screen, write_json
@@ -90,6 +90,8 @@ def _results(labs: Sequence[labfile.LabFile], captures: Path, jobs: int) -> list
         return []
     folder = captures_folder(captures)
     outcome = perform(labs, captures=folder, jobs=jobs, tell=_silent)
+    from pktlab import gallery
+
     with contextlib.suppress(OSError):  # a full disk has been told where the captures themselves were lost
         gallery.write(folder)
     if outcome.interrupted:
