@@ -35,6 +35,12 @@ class Outcome:
     reason: str = ""
     told: tuple[str, ...] = field(default=(), compare=False)
 
+    def less(self, questions: set[str]) -> Outcome:
+        """Return it without some of the questions."""
+        kept = [number for number, (question, _) in enumerate(self.answers) if question not in questions]
+        answers = tuple(self.answers[number] for number in kept)
+        return Outcome(answers, self.status, self.reason, tuple(self.told[number] for number in kept))
+
 
 def outcome(record: ActRecord) -> Outcome:
     """Return what a record comes to, without what differs from run to run."""
@@ -44,6 +50,13 @@ def outcome(record: ActRecord) -> Outcome:
         record.reason if record.status != "passed" else "",
         tuple(each.text or str(each.answer) for each in record.observations),
     )
+
+
+def _by_question(came: Outcome) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for question, answer in came.answers:
+        found.setdefault(question, []).append(answer)
+    return found
 
 
 def _lasting(observation: Observation) -> Any:
@@ -57,19 +70,38 @@ def _lasting(observation: Observation) -> Any:
 
 @dataclass(slots=True)
 class Table:
-    """An act under every combination of values. `points` has the outcome of each, by the numbers of its values."""
+    """An act under every combination of values. `points` has the outcome of each, by the numbers of its values.
+
+    `again` has outcomes of combinations that were run once more. A question whose answer differs between two runs of
+    one combination, such as about a MAC that the kernel draws by lot, is not compared.
+    """
 
     lab: str
     act: str
     title: str
     axes: list[Axis]
     points: dict[Point, Outcome] = field(default_factory=dict)
+    again: list[tuple[Point, Outcome]] = field(default_factory=list)
+
+    def unsteady(self) -> list[str]:
+        """Return the questions that are not compared."""
+        found: dict[str, None] = {}
+        for point, came in self.again:
+            first, second = (_by_question(each) for each in (self.points[point], came))
+            found |= {question: None for question in first | second if first.get(question) != second.get(question)}
+        return list(found)
+
+    def compared(self) -> dict[Point, Outcome]:
+        """Return the outcomes with the questions that are compared."""
+        unsteady = set(self.unsteady())
+        return {point: came.less(unsteady) for point, came in self.points.items()} if unsteady else self.points
 
     def groups(self) -> list[tuple[Outcome, list[Pattern], int]]:
         """Return each outcome with the patterns of the combinations that come to it, and how many these are."""
         found: dict[Outcome, set[Point]] = {}
-        for point in sorted(self.points):
-            found.setdefault(self.points[point], set()).add(point)
+        compared = self.compared()
+        for point in sorted(compared):
+            found.setdefault(compared[point], set()).add(point)
         sizes = [len(axis.values) for axis in self.axes]
         return [(each, cover(points, sizes), len(points)) for each, points in found.items()]
 
@@ -78,9 +110,10 @@ class Table:
         different outcomes.
         """
         found = []
+        compared = self.compared()
         for number in range(len(self.axes)):
             seen: dict[Point, Outcome] = {}
-            for point, came in self.points.items():
+            for point, came in compared.items():
                 if seen.setdefault((*point[:number], *point[number + 1 :]), came) != came:
                     found.append(number)
                     break
@@ -99,7 +132,7 @@ class Table:
 
     def _only_larger(self, every: int, one: int) -> bool:
         seen: dict[tuple[Any, ...], Outcome] = {}
-        for point, came in self.points.items():
+        for point, came in self.compared().items():
             try:
                 values = [int(self.axes[number].values[point[number]]) for number in (every, one)]
             except ValueError:
@@ -137,6 +170,7 @@ class Table:
             "deciding": [names[number] for number in self.deciding()],
             "larger_of": [[names[every], names[one]] for every, one in self.larger()],
             "sentence": self.sentence(),
+            "not_compared": self.unsteady(),
             "combinations": [
                 {
                     "values": {axis.name: axis.values[value] for axis, value in zip(self.axes, point, strict=True)},

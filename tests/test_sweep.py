@@ -138,6 +138,27 @@ def test_what_differs_from_run_to_run_is_no_part_of_an_outcome() -> None:
     assert outcome(failed) != outcome(record(1, "Monday"))
 
 
+def test_what_differs_between_two_runs_of_one_combination_is_not_compared() -> None:
+    def seen(mac: str, ping: str) -> Outcome:
+        return Outcome((("mac", json.dumps(mac)), ("ping", json.dumps(ping))), told=(mac, ping))
+
+    axes = [Axis("a", ("0", "1")), Axis("b", ("0", "1"))]
+    points: dict[Point, Outcome] = {
+        point: seen(f"random {point}", str(point[0])) for point in itertools.product(range(2), range(2))
+    }
+    found = Table("lab", "test_a", "", axes, points)
+    assert found.deciding() == [0, 1]
+    found.again = [((0, 0), seen("another", "0"))]
+    assert found.unsteady() == ["mac"]
+    assert found.deciding() == [0]
+    assert [(each.answers, count) for each, _patterns, count in found.groups()] == [
+        ((("ping", '"0"'),), 2),
+        ((("ping", '"1"'),), 2),
+    ]
+    assert found.as_json()["not_compared"] == ["mac"]
+    assert len(found.as_json()["combinations"][0]["answers"]) == 2
+
+
 LAB = '''"""Two hosts on a bridge."""
 from scapy.layers.inet import ICMP
 from scapy.layers.l2 import ARP
@@ -219,6 +240,35 @@ def test_the_table_groups_what_is_equal(lab: Path) -> None:
         "What decides: far:net.ipv4.icmp_echo_ignore_all. "
         "What does not: host:net.ipv4.conf.veth0.rp_filter, far:net.ipv4.conf.veth1.rp_filter."
     )
+
+
+def test_answers_that_differ_by_themselves_decide_nothing(tmp_path: Path) -> None:
+    (tmp_path / "by_lot.py").write_text(
+        '"""The kernel draws the MAC of a bridge without a port by lot."""\nfrom pktlab import Topology\n'
+        'topology = Topology()\nhost = topology.namespace("host")\nbr0 = host.bridge("br0")\n'
+        "def test_a(net):\n    assert net.links(br0)[0].mac\n    assert net.routes(host) == []\n"
+    )
+    found = swept(str(tmp_path / "by_lot.py"), "--set", "net.ipv4.conf.all.tag=0,1,2")
+    assert (found["deciding"], found["not_compared"]) == ([], ["links of host/br0"])
+
+
+def test_what_was_inconclusive_is_done_again(tmp_path: Path) -> None:
+    (tmp_path / "lossy.py").write_text(
+        '"""Loses frames, twice or for good."""\nimport os\nfrom pathlib import Path\n'
+        "from pktlab import Topology\nfrom pktlab.errors import Inconclusive\ntopology = Topology()\n"
+        'host = topology.namespace("host")\n'
+        "def test_a(net):\n"
+        '    told = Path(os.environ["TOLD"])\n    told.write_text(told.read_text() + ".")\n'
+        '    if len(told.read_text()) <= int(os.environ["LOSES"]):\n        raise Inconclusive("frames were lost")\n'
+    )
+    for loses, status in (("2", 0), ("9", 4)):
+        told = tmp_path / "told"
+        told.write_text("")
+        env = {"TOLD": str(told), "LOSES": loses}
+        words = ("sweep", "lossy.py", "--set", "net.ipv4.conf.all.tag=0", "-j", "1", "--json")
+        said = pktlab_command(*words, cwd=tmp_path, env=env)
+        assert said.status == status, said
+        assert len(told.read_text()) >= 3
 
 
 def test_an_act_that_ends_early_is_told(lab: Path) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pktlab.topology.knob import Knob
 
 _MOST = 10_000
+_AGAIN = 2
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -89,10 +90,15 @@ def _tables(lab: labfile.LabFile, given: Sequence[str], keyword: str, jobs: int)
         points.extend(itertools.product(*(range(len(values)) for _, values in knobs)))
         combinations = list(itertools.product(*(values for _, values in knobs)))
         chosen = [functools.partial(_apply, [each for each, _ in knobs], values) for values in combinations]
-        return [trials.Trial(lab, act, n, apply) for act in acts for n, apply in enumerate(chosen)]
+        # Some of them again, to learn which answers differ by themselves.
+        numbers = [*range(len(points)), *(number for number in {0, len(points) - 1} for _ in range(_AGAIN))]
+        return [trials.Trial(lab, act, number, chosen[number]) for act in acts for number in numbers]
 
     def tell(result: trials.Result) -> None:
-        tables[result.trial.act].points[points[result.trial.change]] = swept.outcome(result.record)
+        table, point = tables[result.trial.act], points[result.trial.change]
+        came = swept.outcome(result.record)
+        if table.points.setdefault(point, came) is not came:
+            table.again.append((point, came))
 
     trials.run([lab], plan, keyword=keyword, jobs=jobs, tell=tell, prepare=asking.ask_all, command="sweep")
     if not tables:
@@ -114,6 +120,9 @@ def _lines(table: Table, width: int) -> Iterator[Line]:
     letters = [_letter(number) for number in range(len(table.axes))]
     for letter, axis in zip(letters, table.axes, strict=True):
         yield [Span(f"  {letter}  ", "mark"), Span(axis.name, "question"), Span(f" = {', '.join(axis.values)}")]
+    if unsteady := table.unsteady():
+        text = f"not compared, since the answers differ from run to run: {'; '.join(map(_short, unsteady))}"
+        yield from ([Span(f"  {line}", "mark")] for line in textwrap.wrap(text, max(width - 2, 40)))
     shared = [pair for pair in groups[0][0].answers if all(pair in came.answers for came, _, _ in groups)]
     outcomes = f"{len(groups)} different outcomes" if len(groups) > 1 else "one outcome"
     yield [Span(f"  {len(table.points)} combinations, {outcomes}", "mark")]

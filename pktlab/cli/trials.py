@@ -114,15 +114,29 @@ class _Runner:
             return
         pytest_plugin.prepare(todo[0][0])
         deadline = todo[0][0].config.getoption("pktlab_deadline")
-        works = [_work(item, trial) for item, trial in todo]
-        running = pool.results(works, places=self.places, deadline=deadline)
+        # Where frames were lost nothing is known: that is done again, with more of the machine for itself.
+        todo = self._results(todo, self.places, deadline, patient=True)
+        todo = self._results(todo, 1, deadline, patient=True)
+        self._results(todo, 1, deadline, patient=False)
+
+    def _results(
+        self, todo: Sequence[tuple[pytest.Item, Trial]], places: int, deadline: float, *, patient: bool
+    ) -> list[tuple[pytest.Item, Trial]]:
+        """Tell the results; if `patient`, return instead of telling them those that are inconclusive."""
+        again = []
+        running = pool.results([_work(*each) for each in todo], places=places, deadline=deadline)
         try:
             for number, (index, message) in enumerate(running, 1):
                 item, trial = todo[index]
                 self.progress.show(f"{number}/{len(todo)} {trial.lab.name}: {trial.act}")
-                self.tell(_result(item, trial, message))
+                result = _result(item, trial, message)
+                if result.record.status == "inconclusive" and patient:
+                    again.append((item, trial))
+                else:
+                    self.tell(result)
         finally:
             running.close()
+        return again
 
 
 def run(
