@@ -16,6 +16,7 @@ from pktlab import Cluster, Network, Topology
 from pktlab.cluster import Pod
 from pktlab.errors import TopologyError
 from pktlab.kernel.udptunnel import lowered
+from pktlab.topology.settings import Nft
 
 FLAVOURS = ("bridge", "vxlan", "host-gw", "udp", "calico", "calico-vxlan", "calico-cross-subnet")
 echo = ICMP(type="echo-request")
@@ -92,8 +93,12 @@ def test_the_flavour_s_own_is_scenery_and_the_author_s_is_not() -> None:
     cluster = three("calico")
     plain = [s.command for s in cluster.topology.settings if not s.scenery and s.netns in ("a", "n1")]
     assert not [each for each in plain if " route " in each or "sysctl" in each]
-    assert [each for each in plain if "type veth" in each and each.startswith("ip -n a ")]
+    assert [each.split()[2] for each in plain if "type veth" in each] == ["a"]
     assert {"ip netns add a", "ip netns add n1"} <= set(plain)
+    assert all(s.implied for s in cluster.topology.settings if s.scenery)
+    web = cluster.service("web", "10.96.0.1", port=80, endpoints=[cluster.pods["c"]], nodes=[cluster.nodes["n2"]])
+    assert {s.netns for s in cluster.topology.settings if isinstance(s, Nft)} == {"n2"}
+    assert repr(web) == "web"
 
 
 def test_a_reason_of_the_lab_s_counts() -> None:

@@ -85,6 +85,7 @@ class Cluster:
         self.services: dict[str, Service] = {}
         self._flavour = FLAVOURS[network](self)
         self._proxy = PROXIES[proxy]()
+        self._proxied: set[Node] = set()
         self._masquerade = masquerade
         self._lans: dict[int, Lan] = {}
         self._router: Namespace | None = None
@@ -102,7 +103,8 @@ class Cluster:
         """
         whole = subnet or self._next_subnet()
         ns = self.topology.namespace(name)
-        eth0, port = self._lan(lan).plug(ns, "eth0", name)
+        with always(self.topology, "every node is on the nodes' network"):
+            eth0, port = self._lan(lan).plug(ns, "eth0", name)
         node = Node(self, ns, eth0, port, ipaddress.IPv4Network(whole), lan)
         with always(self.topology, "a node forwards what is its pods', and has a default route"):
             ns.sysctl("net.ipv4.ip_forward", 1)
@@ -120,8 +122,8 @@ class Cluster:
             with always(self.topology, "the network's daemon writes it on every node"):
                 ns.nft(_masquerade(self.pod_network))
         self.nodes[name] = node
-        for number, service in enumerate(self.services.values()):
-            declare(self._proxy, service, node, first=not number)
+        for service in self.services.values():
+            self._declare(service, node)
         return node
 
     def host(self, name: str, *, lan: int = 0) -> tuple[Namespace, Device]:
@@ -144,12 +146,14 @@ class Cluster:
         node_port: int = 0,
         local: bool = False,
         affinity: int = 0,
+        nodes: Sequence[Node] | None = None,
     ) -> Service:
         """Declare a service: on every node the rules by which its address is translated to one of the endpoints.
 
         With `node_port` it is reached at that port of each node's address too; `local` is externalTrafficPolicy Local
         (only endpoints of that very node, and the client's address is kept). A client stays with its endpoint for
-        `affinity` seconds, if given. Without endpoints connections are refused.
+        `affinity` seconds, if given. Without endpoints connections are refused. `nodes` are those that have the rules,
+        where the acts need them on a few only.
         """
         if name in self.services:
             raise fault(f"the cluster already has a service {name!r}", "give each service its own name")
@@ -165,10 +169,14 @@ class Cluster:
             affinity,
             self.pod_network,
         )
-        for node in self.nodes.values():
-            declare(self._proxy, service, node, first=not self.services)
+        for node in self.nodes.values() if nodes is None else nodes:
+            self._declare(service, node)
         self.services[name] = service
         return service
+
+    def _declare(self, service: Service, node: Node) -> None:
+        declare(self._proxy, service, node, first=node not in self._proxied)
+        self._proxied.add(node)
 
     def rules(self, node: Node, endpoints: Mapping[Service, Sequence[Pod]]) -> str:
         """Return the nft text by which kube-proxy would replace a node's rules when services get other endpoints.

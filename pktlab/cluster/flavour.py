@@ -18,7 +18,7 @@ NODE_MTU = 1500
 @contextlib.contextmanager
 def always(topology: Topology, reason: str) -> Iterator[None]:
     """Declare as scenery what a cluster always has; where the lab has given a reason of its own, that one counts."""
-    with contextlib.nullcontext() if topology.reason else topology.scenery(reason):
+    with contextlib.nullcontext() if topology.reason else topology.scenery(reason, implied=True):
         yield
 
 

@@ -238,7 +238,8 @@ def declare(proxy: Iptables | Nftables, service: Service, node: Node, *, first: 
                 # Else an endpoint's answer to a pod of the same bridge would not pass the rules, and not be translated
                 # back: br_nf_pre_routing() in net/bridge/br_netfilter_hooks.c.
                 node.ns.sysctl("net.bridge.bridge-nf-call-iptables", 1)
-    node.ns.nft(proxy.core(service, node))
+    with always(topology, "kube-proxy writes a service's rules on every node"):
+        node.ns.nft(proxy.core(service, node))
     if marks := proxy.marks(service):
         with always(topology, _MARK_REASON):
             node.ns.nft(marks)

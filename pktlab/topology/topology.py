@@ -42,6 +42,7 @@ class Topology:
         self._index = FIRST_INDEX
         self._live = False
         self._scenery = ""
+        self._implied = False
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -72,19 +73,19 @@ class Topology:
         return self._scenery
 
     @contextlib.contextmanager
-    def scenery(self, reason: str) -> Iterator[None]:
+    def scenery(self, reason: str, *, implied: bool = False) -> Iterator[None]:
         """Keep what is declared in the block although no act may hang on it, and say why: ``pktlab ablate`` does
-        not call it idle then.
+        not call it idle then. `implied` is for what declares more than its author has written, as `Cluster` does.
         """
         if not isinstance(reason, str) or not reason.strip():
             raise fault("scenery without a reason", 'say why it is kept: with topology.scenery("the second node"):')
         if self._scenery:
             raise fault(f"scenery within scenery ({self._scenery})", "put the two blocks one behind the other")
-        self._scenery = " ".join(reason.split())
+        self._scenery, self._implied = " ".join(reason.split()), implied
         try:
             yield
         finally:
-            self._scenery = ""
+            self._scenery, self._implied = "", False
 
     def sysctl(self, name: str, value: int | str) -> None:
         """Declare a sysctl in every namespace declared so far; {} stands for each of its interfaces but lo."""
@@ -105,7 +106,7 @@ class Topology:
             raise fault(f"declared twice: {command.splitlines()[0]}", "remove one of the two")
         self.conflicts.refuse(setting)
         if self._scenery and not setting.scenery:
-            setting = dataclasses.replace(setting, scenery=self._scenery)
+            setting = dataclasses.replace(setting, scenery=self._scenery, implied=self._implied)
         self._settings[command] = setting
         self.conflicts.add(setting)
 
