@@ -8,7 +8,8 @@ import math
 import os
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST = 10_000
 _AGAIN = 2
+_INTERFACE = re.compile(r"\b[\w.-]+/[A-Za-z_][\w.@-]*")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -116,12 +118,13 @@ def _lines(table: Table, width: int) -> Iterator[Line]:
     yield [Span(table.lab, "name"), Span(": "), Span(table.act, "name")]
     yield from ([Span(line, "title")] for line in textwrap.wrap(table.title, max(width, 40)))
     yield []
+    short = _shortener(table)
     groups = table.groups()
     letters = [_letter(number) for number in range(len(table.axes))]
     for letter, axis in zip(letters, table.axes, strict=True):
         yield [Span(f"  {letter}  ", "mark"), Span(axis.name, "question"), Span(f" = {', '.join(axis.values)}")]
     if unsteady := table.unsteady():
-        text = f"not compared, since the answers differ from run to run: {'; '.join(map(_short, unsteady))}"
+        text = f"not compared, since the answers differ from run to run: {'; '.join(map(short, unsteady))}"
         yield from ([Span(f"  {line}", "mark")] for line in textwrap.wrap(text, max(width - 2, 40)))
     shared = [pair for pair in groups[0][0].answers if all(pair in came.answers for came, _, _ in groups)]
     outcomes = f"{len(groups)} different outcomes" if len(groups) > 1 else "one outcome"
@@ -129,7 +132,7 @@ def _lines(table: Table, width: int) -> Iterator[Line]:
     if shared and len(groups) > 1:
         yield []
         yield [Span("  in all of them", "name")]
-        yield from _answers(groups[0][0], width, only=shared)
+        yield from _answers(groups[0][0], short, width, only=shared)
     columns = [_column(table, number) for number in range(len(table.axes))]
     for came, patterns, count in groups:
         yield []
@@ -140,7 +143,7 @@ def _lines(table: Table, width: int) -> Iterator[Line]:
         for pattern in patterns:
             cells = zip(_cells(table, pattern), columns, strict=True)
             yield [Span("  " + "  ".join(f"{text:<{column}}" for text, column in cells), "path")]
-        yield from _answers(came, width, without=shared if len(groups) > 1 else ())
+        yield from _answers(came, short, width, without=shared if len(groups) > 1 else ())
         if came.status != "passed":
             yield [Span(f"    {came.status}: ", came.status), Span(came.reason)]
     yield []
@@ -148,12 +151,19 @@ def _lines(table: Table, width: int) -> Iterator[Line]:
 
 
 def _answers(
-    came: Outcome, width: int, *, only: Sequence[tuple[str, str]] | None = None, without: Sequence[tuple[str, str]] = ()
+    came: Outcome,
+    short: Callable[[str], str],
+    width: int,
+    *,
+    only: Sequence[tuple[str, str]] | None = None,
+    without: Sequence[tuple[str, str]] = (),
 ) -> Iterator[Line]:
     for pair, told in dict.fromkeys(zip(came.answers, came.told, strict=True)):
         if pair in without or (only is not None and pair not in only):
             continue
-        question, answer = _short(pair[0]), _short(told).partition("\n")[0]
+        # What a program was told and said has paths of files in it.
+        write = str if pair[0].startswith("run ") else short
+        question, answer = write(pair[0]), write(told).partition("\n")[0]
         if len(question) + len(answer) + 8 <= width:
             yield [Span("    ? ", "mark"), Span(question, "question"), Span(": ", "mark"), Span(answer, "answer")]
         else:
@@ -176,6 +186,21 @@ def _column(table: Table, number: int) -> int:
     return max(len(_cells(table, pattern)[number]) for _, patterns, _ in table.groups() for pattern in patterns)
 
 
-def _short(text: str) -> str:
-    """Interfaces without their namespace, as in a transcript."""
-    return re.sub(r"\b[\w.-]+/([A-Za-z_][\w.@-]*)", r"\1", text)
+def _shortener(table: Table) -> Callable[[str], str]:
+    """Return what writes interfaces without their namespace, as a transcript does: where that leaves no doubt."""
+    texts = {
+        text
+        for came in table.points.values()
+        for pair in zip(came.answers, came.told, strict=True)
+        for text in _of(pair)
+    }
+    full = {name for text in texts for name in _INTERFACE.findall(text)}
+    bare = Counter(name.partition("/")[2] for name in full)
+    return lambda text: _INTERFACE.sub(
+        lambda found: found[0] if bare[found[0].partition("/")[2]] > 1 else found[0].partition("/")[2], text
+    )
+
+
+def _of(pair: tuple[tuple[str, str], str]) -> tuple[str, str]:
+    (question, _answer), told = pair
+    return question, told
