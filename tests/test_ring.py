@@ -195,22 +195,27 @@ def test_a_ring_takes_over_in_the_middle_of_a_stream() -> None:
 
 @sandboxed
 def test_a_ring_takes_over_while_another_sends() -> None:
+    """An ordinary user's queue may overflow meanwhile; still no frame is there twice, and all are accounted for."""
     topology = pair()
     one, two = ends(topology)
-    every = numbered(200)
+    every = numbered(100_000)
     with Network(topology) as net:
         recorder = net._testbed.recorder
-        with net.capture():
-            namespace = net._testbed.namespaces["a"]
-            sending = threading.Thread(target=inject.send, args=(namespace, "eth0", every), kwargs={"count": 500})
-            sending.start()
-            while not len(recorder.storage):
-                assert sending.is_alive()
-            recorder.use_rings()
-            sending.join()
-        assert sum(net.losses().values()) == 0
+        namespace = net._testbed.namespaces["a"]
+        sending = threading.Thread(target=inject.send, args=(namespace, "eth0", every))
+        sending.start()
+        while not len(recorder.storage):
+            assert sending.is_alive()
+        recorder.use_rings()
+        sending.join()
+        net.settle()
+        lost = net.losses()
+        if recorder._retired[0].capacity > 64 << 20:
+            assert sum(lost.values()) == 0
         for dev in (one, two):
-            assert [f.data for f in net.recording.frames if f.interface == dev] == every * 500
+            found = [frame.data for frame in net.recording.frames if frame.interface == dev]
+            assert found == sorted(set(found))
+            assert len(every) <= len(found) + lost[dev.netns] <= len(every) + 2
 
 
 @sandboxed

@@ -31,9 +31,10 @@ _HALF = 0.5
 
 @dataclass(slots=True)
 class _Retired:
-    """What is to be known of a queue that a ring took over from: frames read, dropped before that, dropped after."""
+    """What is to be known of a queue that a ring took over from: its capacity; frames read, dropped before, after."""
 
     name: str
+    capacity: int
     count: int
     before: int
     after: int
@@ -133,6 +134,15 @@ class Recorder:
                     more = queue.read(now, self.marker, most=_TURN)
                     self._overflowing |= more and queue.filled() > _HALF
 
+    def relieve(self) -> None:
+        """Read what is there at once, so that there is room again; the block that a ring is filling can wait."""
+        with self.fairly():
+            now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            for queue in self._queues.values():
+                queue.read(now, self.marker)
+            for ring in self._rings.values():
+                ring.read()
+
     def drain(self) -> int:
         """Read what the sockets hold; return how many frames have been read since the start."""
         with self.fairly():
@@ -229,7 +239,9 @@ class Recorder:
             with self.fairly():
                 queue = self._queues.pop(number)
                 before = queue.lost
-                self._retired.append(_Retired(queue.name, queue.count, before, queue.losses() - before, ring))
+                self._retired.append(
+                    _Retired(queue.name, queue.capacity(), queue.count, before, queue.losses() - before, ring)
+                )
                 self._forget(queue)
             closing.append(queue)
         _close(closing)

@@ -144,6 +144,8 @@ class _Sending:
             if drain is not None and unread >= bunch:
                 drain()
                 unread = 0
+        if drain is not None and unread >= BUNCH:
+            drain()  # the next call counts from nought
         result = Sent(sent)
         result.seconds = (schedule.now() - begin) / 1e9
         return result

@@ -261,7 +261,7 @@ class Network(Changing):
         # As often as there are interfaces: a bridge floods a frame to all of its ports.
         sightings = max(map(len, self._testbed.names.values()))
         bunch = recorder.bunch(max(map(len, ready), default=0), sightings)
-        return inject.send(where, name, ready, count=count, when=when, drain=recorder.drain, bunch=bunch)
+        return inject.send(where, name, ready, count=count, when=when, drain=recorder.relieve, bunch=bunch)
 
     def socket(self, ns: Namespace, kind: str, *, dev: Interface | None = None, timeout: float = 2.0) -> socket.socket:
         """Return a Python socket, "tcp" or "udp", that lives in a namespace; it is closed at the end of the act.
