@@ -20,6 +20,7 @@ from pktlab.kernel.storage import Full, Storage, place
 
 ETH_P_ALL = 0x0003
 ETH_P_8021Q = 0x8100
+ARPHRD_NONE = 0xFFFE  # of linux/if_arp.h: a tun, whose packets have no Ethernet header
 ETH_P_MARKER = 0x88B5  # IEEE Std 802 local experimental ethertype
 SOL_PACKET = 263
 PACKET_STATISTICS = 6
@@ -112,7 +113,9 @@ class Queue:
         data: bytes | memoryview = receiver.data(which)
         if tag:
             data = bytes(data[:12]) + tag + bytes(data[12:])
-        _family, protocol, index, _hatype, packet = _SOCKADDR.unpack_from(receiver.address, which * ADDRESS)
+        _family, protocol, index, hatype, packet = _SOCKADDR.unpack_from(receiver.address, which * ADDRESS)
+        if hatype == ARPHRD_NONE:
+            data = ethernet(socket.ntohs(protocol)) + bytes(data)
         where = place(self._number, index, packet == PACKET_OUTGOING)
         if protocol == _MARKER_TYPE and marker(bytes(data), stamp, where):
             return stamp
@@ -163,6 +166,11 @@ def control(data: bytes) -> tuple[int, bytes]:
             tag = vlan_tag(status, tci, tpid)
         offset += (length + 7) & ~7
     return stamp, tag
+
+
+def ethernet(protocol: int) -> bytes:
+    """Return the header that a bare packet is kept with, as one on lo has it: no addresses, and what it is."""
+    return bytes(12) + protocol.to_bytes(2, "big")
 
 
 def vlan_tag(status: int, tci: int, tpid: int) -> bytes:

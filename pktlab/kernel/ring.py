@@ -21,6 +21,7 @@ from pktlab.errors import KernelError
 from pktlab.kernel.mmsg import bind_all
 from pktlab.kernel.netns import Netns
 from pktlab.kernel.queue import (
+    ARPHRD_NONE,
     ETH_P_8021Q,
     ETH_P_ALL,
     ETH_P_MARKER,
@@ -31,6 +32,7 @@ from pktlab.kernel.queue import (
     TP_STATUS_VLAN_TPID_VALID,
     TP_STATUS_VLAN_VALID,
     Marker,
+    ethernet,
 )
 from pktlab.kernel.storage import Full, Storage, place
 
@@ -71,6 +73,7 @@ class Packet(NamedTuple):
     outgoing: bool
     protocol: int
     tag: bytes
+    bare: bool = False  # without an Ethernet header
 
 
 def packets(block: memoryview) -> Iterator[Packet]:
@@ -81,7 +84,7 @@ def packets(block: memoryview) -> Iterator[Packet]:
     try:
         _status, count, at, _length = _BLOCK.unpack_from(block)
         for _ in range(count):
-            (step, seconds, nanoseconds, size, status, mac, tci, tpid, _family, protocol, index, _hatype, kind) = (
+            (step, seconds, nanoseconds, size, status, mac, tci, tpid, _family, protocol, index, hatype, kind) = (
                 _HEADER.unpack_from(block, at)
             )
             start = at + mac
@@ -98,6 +101,7 @@ def packets(block: memoryview) -> Iterator[Packet]:
                 kind == PACKET_OUTGOING,
                 socket.ntohs(protocol),
                 tag,
+                hatype == ARPHRD_NONE,
             )
             at += step
     except struct.error as error:
@@ -105,8 +109,15 @@ def packets(block: memoryview) -> Iterator[Packet]:
 
 
 def tagged(block: memoryview, packet: Packet) -> tuple[int, int]:
-    """Put a frame's tag back behind its MAC addresses, in the room before it; return where the frame is now."""
+    """Put a frame's tag back behind its MAC addresses, in the room before it; return where the frame is now.
+
+    So the header of a bare packet: tpacket_rcv() in net/packet/af_packet.c leaves room for one.
+    """
     start = packet.start
+    if packet.bare:
+        head = ethernet(packet.protocol)
+        block[start - len(head) : start] = head
+        return start - len(head), packet.size + len(head)
     if not packet.tag:
         return start, packet.size
     block[start - TAG : start - TAG + 12] = bytes(block[start : start + 12])
