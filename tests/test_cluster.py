@@ -195,6 +195,9 @@ def test_a_program_carries_the_packets_of_udp() -> None:
         with net.capture() as seen:
             # Each forwarding node and each program takes one off.
             assert net.ping(c.ip, dev=a.eth0).ttl == 60
+        # On the wire it is the payload of a UDP packet; the tuns show it bare again.
+        there, back = [a.eth0, a.veth, n1.bridge, n1.tunnel], [n2.tunnel, n2.bridge, c.veth, c.eth0]
+        assert seen.path(IP(src=a.ip, dst=c.ip) / echo) == there + back
         assert seen.where(IP(src=n1.ip, dst=n2.ip) / UDP(sport=8285, dport=8285)) == {
             n1.eth0,
             n1.port,
@@ -206,6 +209,9 @@ def test_a_program_carries_the_packets_of_udp() -> None:
             "read tun, sendto udp 192.168.0.2: 84",
             "recvfrom udp 192.168.0.2, write tun: 84",
         ]
+        with net.capture(ring=True) as seen:
+            assert net.ping(c.ip, dev=a.eth0)
+        assert seen.path(IP(src=a.ip, dst=c.ip) / echo) == there + back
 
 
 @sandboxed
