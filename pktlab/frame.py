@@ -16,10 +16,11 @@ class Frame:
     """A sighting of a packet on one interface.
 
     `number` counts from 1 in the true order of the act, and is the frame number in its pcapng. `time` is in
-    nanoseconds since the epoch as the kernel stamped it. `direction` is ``"in"`` or ``"out"`` as seen from
-    the interface's own namespace (PACKET_OUTGOING in packet(7)). `data` starts with the Ethernet header (of
-    zeros where there is none, on lo and on a tun) and holds `length` bytes unless the frame was longer than was kept. `packet` is the number that all sightings
-    of the same packet share (epb_packetid in the pcapng), 0 until it is known.
+    nanoseconds since the epoch as the kernel stamped it. `direction` is ``"in"`` or ``"out"`` as seen from the
+    interface's own namespace (PACKET_OUTGOING in packet(7)). `data` starts with the Ethernet header (of zeros
+    where there is none, on lo and on a tun) and holds `length` bytes unless the frame was longer than was kept.
+    `packet` is the number that all sightings of the same packet share (epb_packetid in the pcapng), 0 until it is
+    known.
     """
 
     number: int
