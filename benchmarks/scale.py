@@ -24,7 +24,7 @@ class Scale:
 FULL = Scale(
     name="full",
     rounds=5,
-    budget=240.0,
+    budget=120.0,
     nodes=(10, 100, 300, 1000),
     rates=(2_000, 5_000, 20_000, 50_000, 100_000, 200_000, 300_000, 500_000, None),
     most_frames=400_000,
