@@ -27,8 +27,8 @@ class Calico(Bridged):
     prefix = 26
 
     def node(self, node: Node) -> None:
-        with always(self.topology, "BIRD has a blackhole for the addresses of the node's block that no pod has"):
-            node.ns.route(str(node.subnet), type="blackhole")
+        # BIRD's, for the addresses of the node's block that no pod has.
+        node.ns.route(str(node.subnet), type="blackhole")
 
     def pair(self, node: Node, other: Node) -> None:
         if node.lan == other.lan:
@@ -64,10 +64,8 @@ class CalicoVxlan(Calico):
         node._tunnel = node.ns.vxlan(
             "vxlan.calico", id=VXLAN_VNI, dstport=VXLAN_PORT, local=node.ip, dev=node.eth0, learning=False, mtu=self.mtu
         )
-        with always(
-            self.topology, "vxlan.calico's address is the source of what the node itself sends to pods elsewhere"
-        ):
-            node.tunnel.address(f"{node.subnet[0]}/32")
+        # The source of what the node itself sends to pods elsewhere.
+        node.tunnel.address(f"{node.subnet[0]}/32")
 
     def pair(self, node: Node, other: Node) -> None:
         if not self.everywhere and node.lan == other.lan:

@@ -109,7 +109,8 @@ class Cluster:
         with always(self.topology, "a node forwards what is its pods', and has a default route"):
             ns.sysctl("net.ipv4.ip_forward", 1)
             ns.route("default", via=self._lan(lan).gateway())
-        self._flavour.node(node)
+        with always(self.topology, "the network's daemon makes these on every node"):
+            self._flavour.node(node)
         apart = all(not node.subnet.overlaps(other.subnet) for other in self.nodes.values())
         known: list[Node] = []
         for other in self.nodes.values():
