@@ -318,6 +318,16 @@ def test_a_run_leaves_a_capture_for_each_act(tmp_path: Path) -> None:
         assert act["capture"]["file"].startswith("kept/a_lab/")
 
 
+def test_markers_are_kept_for_who_asks(tmp_path: Path) -> None:
+    counts = []
+    for option in ([], ["--markers"]):
+        command = ["run", "bridge_swallows_arp_reply", "-k", "address_on_the_port", "--json", "-", *option]
+        capture = json.loads(pktlab_command(*command, cwd=tmp_path).out)["labs"][0]["acts"][0]["capture"]
+        assert set(capture["proof"]["armed"]) == set(capture["interfaces"]) == set(capture["proof"]["fenced"])
+        counts.append((tmp_path / capture["file"]).read_bytes().count(b"\x88\xb5"))
+    assert counts[0] == 0 < counts[1]
+
+
 def test_a_run_tells_packets_and_questions(tmp_path: Path) -> None:
     said = pktlab_command("run", "bridge_swallows_arp_reply", "-k", "address_on_the_port", cwd=tmp_path)
     assert said.status == 0, said.out

@@ -39,6 +39,9 @@ def run(
     captures: Annotated[Path, typer.Option("--captures", metavar="DIR", help="Where the pcapng files go.")] = Path(
         "captures"
     ),
+    markers: Annotated[
+        bool, typer.Option("--markers", help="Keep the marker frames, which prove a capture whole, in the pcapng files.")
+    ] = False,
     json: Annotated[
         str, typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is standard output.")
     ] = "",
@@ -49,7 +52,9 @@ def run(
     report = json_file(json) if json not in ("", "-") else None
     teller = _Teller(Screen(), quiet=json == "-")
     folder = captures_folder(captures)
-    outcome = perform(chosen, captures=folder, keyword=keyword, jobs=jobs, verbose=verbose, tell=teller.tell)
+    outcome = perform(
+        chosen, captures=folder, keyword=keyword, jobs=jobs, markers=markers, verbose=verbose, tell=teller.tell
+    )
     from pktlab import gallery
 
     with contextlib.suppress(OSError):  # a full disk has been told where the captures themselves were lost
@@ -95,6 +100,7 @@ def perform(
     tell: Tell,
     keyword: str = "",
     jobs: int = 1,
+    markers: bool = False,
     verbose: bool = False,
 ) -> Outcome:
     """Run the labs on this machine. Raises SandboxError, before anything runs, if it cannot run any."""
@@ -108,7 +114,14 @@ def perform(
 
             sandbox.available()
         return session.run(
-            labs, captures=captures, keyword=keyword, jobs=jobs, verbose=verbose, tell=tell, progress=progress
+            labs,
+            captures=captures,
+            keyword=keyword,
+            jobs=jobs,
+            markers=markers,
+            verbose=verbose,
+            tell=tell,
+            progress=progress,
         )
     finally:
         progress.clear()

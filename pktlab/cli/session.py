@@ -56,6 +56,7 @@ def run(
     captures: Path,
     keyword: str = "",
     jobs: int = 1,
+    markers: bool = False,
     verbose: bool = False,
     tell: Tell,
     progress: Progress,
@@ -68,6 +69,7 @@ def run(
     arguments = [
         *selection(labs, keyword),
         f"--pktlab-captures={captures}",
+        *(("--pktlab-markers",) if markers else ()),
         *(("-p", "xdist", "-n", str(jobs)) if jobs > 1 else ()),
     ]
     status, said = drive(labs, arguments, listener)
