@@ -75,7 +75,7 @@ def test_without_the_program(net: Network) -> None:
     assert net.ping(c.ip, dev=a.eth0)
     programs[1].stop()
     with net.capture() as seen:
-        assert not net.ping(c.ip, dev=a.eth0)
+        assert not net.ping(c.ip, dev=a.eth0, timeout=0.2)
     assert seen.path(echo) == [a.eth0, a.veth, n1.bridge, n1.tunnel]
     assert seen.path(datagram) == [n1.eth0, n1.port, n2.port, n2.eth0]
 
@@ -88,6 +88,6 @@ def test_one_subnet_twice(net: Network) -> None:
     assert net.ping(n3.gateway, dev=twin.eth0)
     assert net.ping(n3.ip, ns=n1.ns)
     with net.capture() as seen:
-        assert not net.ping(twin.ip, dev=a.eth0)
+        assert not net.ping(twin.ip, dev=a.eth0, timeout=0.2)
     assert seen.where(ARP(op="who-has", pdst=twin.ip)) == {a.eth0, a.veth, n1.bridge}
     assert seen.count(Ether() / IP(dst=twin.ip)) == 0
