@@ -74,9 +74,7 @@ def test_installing_commands_are_run_by_ci(command: str) -> None:
     assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(), re.M)
 
 
-@pytest.mark.parametrize(
-    ("command", "output"), re.findall(r"<!-- output: (.*?) -->\n```text\n(.*?)```", README, re.S)
-)
+@pytest.mark.parametrize(("command", "output"), re.findall(r"<!-- output: (.*?) -->\n```text\n(.*?)```", README, re.S))
 def test_the_pictures_are_real_output(command: str, output: str, folder: Path) -> None:
     done = run(command, folder)
     assert done.returncode == 0

@@ -40,7 +40,8 @@ def run(
         "captures"
     ),
     markers: Annotated[
-        bool, typer.Option("--markers", help="Keep the marker frames, which prove a capture whole, in the pcapng files.")
+        bool,
+        typer.Option("--markers", help="Keep the marker frames, which prove a capture whole, in the pcapng files."),
     ] = False,
     json: Annotated[
         str, typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is standard output.")
