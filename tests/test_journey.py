@@ -253,7 +253,9 @@ def test_the_same_payload_put_in_through_two_taps_is_two_packets() -> None:
 def test_dnat_on_a_bridge_shows_between_port_and_bridge() -> None:
     before, after = udp(), udp(dst="10.0.0.9")
     assert numbers(("sw/p1", IN, before, 5), ("sw/br0", IN, after, 5)) == [1, 1]
-    assert numbers(("sw/p1", IN, before, 5), ("sw/br0", IN, after, 6)) == [1, 2]
+    assert numbers(("sw/p1", IN, before, 5), ("sw/br0", IN, after, 6)) == [1, 1]
+    assert numbers(("sw/p1", IN, before, 5), ("sw/br0", IN, udp("10.0.0.8", "10.0.0.9"), 6)) == [1, 2]
+    assert numbers(("sw/p1", IN, before, 5), ("sw/br0", IN, ether(src=M4) / after.payload, 6)) == [1, 2]
 
 
 @pytest.mark.parametrize("inner", [ether() / ip() / ICMP(id=1, seq=1), who_has()], ids=["echo", "arp"])

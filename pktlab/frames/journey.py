@@ -130,8 +130,10 @@ class _Way:
         if came is None:
             return False  # it never came in here, so the node sends one of its own
         if frame.direction == IN:
-            # Come in twice, as one packet, it has only on a port and the bridge behind it: they share a timestamp.
-            return self.last.interface.netns == frame.interface.netns and self.last.time == frame.time
+            # Come in twice, as one packet, it has only on a port and the bridge behind it: they share a timestamp, or
+            # its MACs and its source, where the kernel translates between them (br_netfilter) and stamps it anew.
+            kept = came.ends[:2] == keys.ends[:2] and self.last.data[:12] == frame.data[:12]
+            return self.last.interface.netns == frame.interface.netns and (kept or self.last.time == frame.time)
         then, now = came.ends, keys.ends
         if then[4] is None and then[:2] == now[2:4]:
             return False  # it goes to where the packet came from: an answer with the same payload
