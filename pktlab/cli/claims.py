@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pktlab.report import LabResult
     from pktlab.verdict import Verdict
 
-_COLUMN = 13
+_COLUMN = 14  # behind the longest verdict
 
 
 def claims(
@@ -120,19 +120,20 @@ def _table(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
 
 
 def _claim(verdict: Verdict, width: int) -> Iterator[Line]:
-    yield [
-        Span(f"  {verdict.verdict:<{_COLUMN - 2}}", verdict.verdict),
-        Span(verdict.claim.id, "question"),
-        Span(f"  on {verdict.on}" if verdict.on else ""),
-    ]
     indent = " " * _COLUMN
-    yield from ([Span(indent + line)] for line in textwrap.wrap(verdict.claim.statement, max(width - _COLUMN, 30)))
+
+    def wrapped(text: str, role: str = "") -> Iterator[Line]:
+        yield from ([Span(indent + line, role)] for line in textwrap.wrap(text, max(width - _COLUMN, 30)))
+
+    yield [Span(f"  {verdict.verdict:<{_COLUMN - 2}}", verdict.verdict), Span(verdict.claim.id, "question")]
+    yield from wrapped(verdict.claim.statement)
     yield from ([Span(indent + document, "mark")] for document in verdict.claim.documents)
+    if verdict.on:
+        yield from wrapped(f"on: {verdict.on}", "title")
     if verdict.really:
-        really = textwrap.wrap(f"really: {verdict.really}", max(width - _COLUMN, 30))
-        yield from ([Span(indent + line, "title")] for line in really)
+        yield from wrapped(f"really: {verdict.really}", "title")
     if verdict.lab:
         yield [Span(indent), Span(f"{verdict.lab}: {verdict.act}", "path")]
     yield from ([Span(indent), Span(str(each), "file")] for each in verdict.evidence)
-    if verdict.reason:
-        yield from ([Span(indent + line, "skipped")] for line in verdict.reason.splitlines())
+    for line in verdict.reason.splitlines():
+        yield from wrapped(line, "skipped")

@@ -88,9 +88,7 @@ def choose(names: Sequence[str], *, every: bool, keyword: str) -> list[labfile.L
                 )
         return found
     if not every and not keyword:
-        raise PktlabError(
-            "nothing to run", remedy="name a lab (`pktlab list` shows them), or run them all: pktlab run --all"
-        )
+        raise PktlabError("nothing to run", remedy="name a lab (`pktlab list` shows them), or say --all for every one")
     return labfile.discover()
 
 
