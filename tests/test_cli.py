@@ -164,8 +164,13 @@ def test_claims_for_people(tmp_path: Path) -> None:
     assert total == sum(parts)
     assert re.search(r"^arp\n  \w+", out, re.M)
     assert re.search(
-        r"^  confirmed  enslaved-ping-veth0-fails\n( {13}.*\n)+? {13}bridge_swallows_arp_reply: test_", out, re.M
+        r"^  confirmed   enslaved-ping-veth0-fails\n( {14}.*\n)+? {14}bridge_swallows_arp_reply: test_", out, re.M
     )
+    assert re.search(r"^  undecidable wifi-one-mac\n", out, re.M)
+    # Only what would be torn apart is longer than a line: the places in the documents, acts, files.
+    assert [
+        line for line in out.splitlines() if len(line) > 80 and not re.search(r"§|: test_|^ +captures/", line)
+    ] == []
 
 
 def test_doctor(tmp_path: Path) -> None:

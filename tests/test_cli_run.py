@@ -422,12 +422,14 @@ def test_a_pipe_closed_in_the_middle_ends_the_run_quietly(tmp_path: Path) -> Non
 
 
 def test_claims_are_proved_by_running(tmp_path: Path) -> None:
-    said = pktlab_command("claims", "--json", cwd=tmp_path)
+    said = pktlab_command("claims", "--json", "-j", "2", "--captures", "proof", cwd=tmp_path)
     claims = {claim["id"]: claim for claim in json.loads(said.out)["claims"]}
     assert said.status == 0, said.err
     assert claims["enslaved-ping-veth0-fails"]["verdict"] == "confirmed"
     assert claims["enslaved-ping-veth0-fails"]["lab"] == "bridge_swallows_arp_reply"
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "proof"]
+    for evidence in claims["enslaved-ping-veth0-fails"]["evidence"]:
+        assert (tmp_path / evidence["capture"]).is_file()
 
 
 def test_stub_labs_start_where_the_expected_lines_say() -> None:
