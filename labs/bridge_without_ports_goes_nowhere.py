@@ -7,11 +7,12 @@
     +-----------------------+       +------------+
 
 br0 is made and left down, and p1 is no port of it: that is where an act begins. Set up it has a carrier, though nothing
-hangs on it, and its state is UNKNOWN: what it sends ends where it starts. It is by its ports that its carrier is told
-from then on, so after the last has gone it reads NO-CARRIER and DOWN, as a docker0 does that has had a container.
+hangs on it, and its state is UNKNOWN: what it sends ends where it starts. Once its ports are counted, their carrier is
+its own, and with none it reads NO-CARRIER and DOWN. They are counted when one comes or goes, and when the bridge gets
+its MAC by hand: Docker writes one, so that docker0 reads DOWN from the start.
 
-See br_dev_setup() in net/bridge/br_device.c, br_port_carrier_check() and br_add_if() in net/bridge/br_if.c,
-rfc2863_policy() in net/core/link_watch.c, bridge(8).
+See br_port_state_selection() in net/bridge/br_stp.c and br_stp_change_bridge_id(), which calls it; br_add_if() in
+net/bridge/br_if.c, rfc2863_policy() in net/core/link_watch.c, bridge(8).
 """
 
 import pytest
@@ -61,7 +62,9 @@ def test_with_a_port(net: Network) -> None:
     assert seen.path(request) == seen.path(echo) == [br0, p1, eth0]
 
 
-@depends("docker0-no-container-down", on="whether the bridge has had a port: before its first it reads UNKNOWN")
+@depends(
+    "docker0-no-container-down", on="whether it has had a port, or a MAC by hand, as Docker writes: if not, UNKNOWN"
+)
 def test_the_last_port_leaves(net: Network) -> None:
     """After its last port has gone, or while the other end of its only port is down, br0 has no carrier."""
     net.up(br0)
@@ -73,9 +76,20 @@ def test_the_last_port_leaves(net: Network) -> None:
     busy = net.links(br0)[0]
     net.detach(p1)
     after = net.links(br0)[0]
-    assert [each.carrier for each in (before, idle, busy, after)] == [True, False, True, False]
+    assert (after.up, [each.carrier for each in (before, idle, busy, after)]) == (True, [True, False, True, False])
     assert [each.state for each in (before, idle, busy, after)] == ["UNKNOWN", "DOWN", "UP", "DOWN"]
-    assert after.up
+
+
+@depends(
+    "docker0-no-container-down", on="whether it has had a port, or a MAC by hand, as Docker writes: if not, UNKNOWN"
+)
+def test_a_mac_by_hand(net: Network) -> None:
+    """With a MAC as Docker gives to docker0, br0 reads DOWN before it has had a port; and UP with one."""
+    net.set_mac(br0, "02:42:ac:11:00:01")
+    net.up(br0)
+    assert [(each.up, each.carrier, each.state) for each in net.links(br0)] == [(True, False, "DOWN")]
+    net.attach(p1, br0)
+    assert net.links(br0)[0].state == "UP"
 
 
 @confirms("bridge-link-state-cost")

@@ -20,8 +20,7 @@ from scapy.layers.inet import ICMP, TCP
 from pktlab import Network, Topology, confirms, refutes
 
 topology = Topology()
-host = topology.namespace("host")
-fresh = topology.namespace("fresh")
+host, fresh = topology.namespace("host"), topology.namespace("fresh")
 fresh.lo.down()
 veth0, veth1 = host.veth("veth0", "veth1")
 veth0.address("10.1.1.1/24")
@@ -94,13 +93,14 @@ def test_namespace_added_by_hand(net: Network) -> None:
 @confirms("netns-isolated-routes", "netns-own-proc-net")
 @refutes("netns-process-illusion")
 def test_two_namespaces_compared(net: Network) -> None:
-    """Interfaces and routes of one are not in the other. Processes are: those belong to a PID namespace."""
+    """Interfaces, routes and neighbours of one are not in the other. Processes are: those belong to a PID namespace."""
     assert [net.links(dev)[0].state for dev in (host.lo, veth0, veth1)] == ["UNKNOWN", "UP", "UP"]
     assert [(route.dst, route.dev) for route in net.routes(host)] == [("10.1.1.0/24", "veth0")]
     assert net.routes(fresh, table=None) == []
-    for ns, shown in (host, {"lo:", "veth0:", "veth1:", "veth0"}), (fresh, {"lo:"}):
-        words = net.run(ns, ["cat", "/proc/net/dev", "/proc/net/route"]).stdout.split()
-        assert {"lo:", "veth0:", "veth1:", "veth0"}.intersection(words) == shown
+    net.add_neighbour(veth0, "10.1.1.2", veth1.mac)
+    for ns, shown in (host, {"lo:", "veth0:", "veth1:", "veth0", "10.1.1.2"}), (fresh, {"lo:"}):
+        words = net.run(ns, ["cat", "/proc/net/dev", "/proc/net/route", "/proc/net/arp"]).stdout.split()
+        assert {"lo:", "veth0:", "veth1:", "veth0", "10.1.1.2"}.intersection(words) == shown
     net.start(host, ["tail", "-f", "/proc/version"], ready="Linux")
     assert "tail" in net.run(fresh, ["sh", "-c", "cat /proc/[0-9]*/comm"]).stdout.split()
 

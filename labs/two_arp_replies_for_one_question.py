@@ -97,7 +97,7 @@ def test_cures(net: Network, sysctl: str, value: int) -> None:
 
 
 @confirms("arp-announce-effect")
-@pytest.mark.parametrize(("value", "sender"), [(0, br0.ip), (2, veth1.ip)])
+@pytest.mark.parametrize(("value", "sender"), [(0, br0.ip), (1, br0.ip), (2, veth1.ip)])
 def test_no_cure(net: Network, value: int, sender: str) -> None:
     """arp_announce is about questions: at 2 veth1 asks with its own address. The answers stay two."""
     net.sysctl(host, "net.ipv4.conf.all.arp_announce", value)
