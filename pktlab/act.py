@@ -74,6 +74,8 @@ class ActRecord:
     packets: list[Packet] = field(default_factory=list)
     # The transcript in the order of events: ("packet", index into packets) or ("observation", index).
     story: list[tuple[str, int]] = field(default_factory=list)
+    # Frames of packets that are not told: a flood has too many.
+    untold: int = 0
 
     @property
     def evidence(self) -> list[int]:

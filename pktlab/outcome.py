@@ -124,6 +124,7 @@ class Run:
         if self.writes:
             self.record.packets = recording.packets()
             self.record.story = recording.story()
+            self.record.untold = recording.untold
         self.record.capture = recording.captured("", network.interfaces, lost)
         if keep:
             asked = [ASKED + ranges(self.record.evidence)] if self.record.evidence else []

@@ -97,6 +97,8 @@ def _story(record: ActRecord, width: int) -> list[Line]:
         else:
             observation = record.observations[index]
             lines += _question(_shorten(observation.question, short), _answer(observation, short), width)
+    if record.untold:
+        lines.append([Span(f"    ({record.untold:,} more frames; the capture has them all)", "title")])
     return lines
 
 

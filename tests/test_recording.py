@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from crafted import ether, ip, is_at, sightings, who_has
 from scapy.layers.inet import UDP
 
@@ -72,3 +73,17 @@ def test_asking_leaves_the_numbers_of_packets_alone() -> None:
     one.journeys_of(one.frames[5:20:5])
 
     assert [frame.packet for frame in one.frames] == before
+
+
+def test_of_a_flood_the_first_packets_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = recording(Random(3))
+    expected = [numbers(each.frames) for each in whole.journeys]
+    monkeypatch.setattr("pktlab.network.recording._STORY", 30)
+    monkeypatch.setattr("pktlab.network.recording._UNSURE", 4)
+    flood = recording(Random(3))
+
+    told = [numbers(each.frames) for each in flood.journeys]
+    assert told == [each for each in expected if each[-1] <= 26]
+    assert [each.number for each in flood.journeys] == list(range(1, len(told) + 1))
+    assert flood.untold == 40 - sum(map(len, told)) > 0
+    assert whole.untold == 0

@@ -189,3 +189,10 @@ def test_nothing_is_lost_and_lines_keep_to_the_width(rows: list[tuple[list[str],
         assert " > ".join(name.partition("/")[2] for name in path) in text
     unbreakable = max((len(part) for words, _ in rows for part in " ".join(words).split(" / ")), default=0)
     assert all(len(line) <= max(width, unbreakable + 10) for line in lines)
+
+
+def test_a_flood_says_how_many_frames_it_leaves_out() -> None:
+    assert "(181,000 more frames; the capture has them all)" in told(
+        record([packet(ASK, "host/veth0")], untold=181_000)
+    )
+    assert "more frames" not in told(record([packet(ASK, "host/veth0")]))

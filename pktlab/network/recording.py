@@ -27,6 +27,8 @@ from pktlab.network.frames import Frames, Resolve
 
 # Of so many frames an observation has the numbers: nobody reads more, and a storm has a million.
 _TOLD = 1000
+# So many frames are followed for the story of an act; a packet of which one of the last of them was seen may go on.
+_STORY, _UNSURE = 20_000, 1_000
 
 
 class Recording:
@@ -64,6 +66,9 @@ class Recording:
         for start, end in self._stretches():
             if end <= self._finished_to:
                 continue
+            if end > _STORY:
+                self._open = self._beginning(start)
+                break
             self._open = follow(self.frames[start:end], vxlan_ports=self.vxlan_ports)
             for journey in self._open:
                 journey.number += len(self._finished)
@@ -74,11 +79,26 @@ class Recording:
                 self._finished_to, self._open = end, []
         self._followed = len(self.frames)
 
+    def _beginning(self, start: int) -> list[Journey]:
+        """Follow the first packets of a stretch that has too many; those are left out whose way may go on."""
+        some = follow(self.frames[start:_STORY], vxlan_ports=self.vxlan_ports) if start < _STORY else []
+        sure = [each for each in some if each.frames[-1].number <= _STORY - _UNSURE]
+        for number, journey in enumerate(sure, len(self._finished) + 1):
+            journey.number = number
+            for frame in journey.frames:
+                frame.packet = self.frames.packets[frame.number - 1] = number
+        return sure
+
     @property
     def journeys(self) -> list[Journey]:
-        """Every packet so far, in the order of first sighting."""
+        """Every packet so far, in the order of first sighting; in a flood, the first of them."""
         self._follow()
         return self._finished + self._open
+
+    @property
+    def untold(self) -> int:
+        """Of how many frames no packet is told, since there are too many."""
+        return len(self.frames) - sum(len(each.frames) for each in self.journeys)
 
     def matching(self, pattern: Pattern, start: int, stop: int) -> list[Frame]:
         """Return the frames that a pattern matches, of those between two cuts; in order."""
@@ -120,7 +140,7 @@ class Recording:
         del self.observations[kept:], self._asked_at[kept:]
 
     def packets(self) -> list[Packet]:
-        """Return every packet as the transcript tells it."""
+        """Return every packet as the transcript tells it; in a flood, the first of them."""
         began = self.frames[0].time if len(self.frames) else 0
         return [
             Packet(
