@@ -22,7 +22,6 @@ import pytest
 from scapy.layers.inet import IP, TCP
 
 from pktlab import Cluster, Network, Topology, confirms
-from pktlab.cluster import Pod
 
 topology = Topology()
 cluster = Cluster(topology, "bridge", proxy="nftables")
@@ -49,18 +48,18 @@ COMMIT
 """
 
 
-def listening(net: Network) -> dict[socket.socket, Pod]:
+def listening(net: Network) -> dict[socket.socket, str]:
     """Servers on port 8080 of all three pods."""
-    servers = {net.socket(pod.ns, "tcp"): pod for pod in pods}
-    for server, pod in servers.items():
-        server.bind((pod.ip, 8080))
+    servers = {net.socket(pod.ns, "tcp"): pod.name for pod in pods}
+    for server, name in servers.items():
+        server.bind((cluster.pods[name].ip, 8080))
         server.listen(400)
     return servers
 
 
-def chosen(net: Network, servers: dict[socket.socket, Pod], ip: str, times: int) -> Counter[Pod]:
+def chosen(net: Network, servers: dict[socket.socket, str], ip: str, times: int) -> Counter[str]:
     """Connect again and again; how often each pod was given the connection."""
-    found: Counter[Pod] = Counter()
+    found: Counter[str] = Counter()
     for _ in range(times):
         with net.socket(client.ns, "tcp") as caller:
             caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ONE_PACKET)
@@ -79,7 +78,7 @@ def test_three_by_lot(net: Network, by: str) -> None:
         net.nft(n1.ns, "flush ruleset")
         assert net.run(n1.ns, ["iptables-restore"], input=IPTABLES)
     found = chosen(net, listening(net), web.ip, 90)
-    assert all(8 < found[pod] < 52 for pod in pods)
+    assert all(8 < found[pod.name] < 52 for pod in pods)
 
 
 @confirms("svc-conn-sticky-conntrack", "svc-vip-stable-on-restart")
@@ -89,10 +88,10 @@ def test_an_endpoint_is_replaced(net: Network) -> None:
     with net.socket(client.ns, "tcp") as caller, net.capture() as seen:
         caller.connect((web.ip, 80))
         server = select.select(servers, [], [], 2)[0][0]
-        connection, pod = server.accept()[0], servers[server]
+        connection, pod = server.accept()[0], cluster.pods[servers[server]]
         another = pods[pods.index(pod) - 1]
         net.nft(n1.ns, cluster.rules(n1, {web: [another]}))
-        assert chosen(net, servers, web.ip, 10) == {another: 10}
+        assert chosen(net, servers, web.ip, 10) == {another.name: 10}
         for number in range(10):
             caller.send(b"%d" % number)
             assert connection.recv(99) == b"%d" % number
@@ -112,7 +111,7 @@ def test_affinity(net: Network) -> None:
     """A client that is remembered stays with the pod of its first connection; take the note away, and it moves."""
     servers = listening(net)
     assert len(chosen(net, servers, shop.ip, 15)) == 1
-    moved: Counter[Pod] = Counter()
+    moved: Counter[str] = Counter()
     for _ in range(15):
         for pod in pods:
             net.nft(n1.ns, f"flush set ip kube-proxy affinity-shop-{pod}")
