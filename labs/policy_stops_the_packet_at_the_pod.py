@@ -18,11 +18,10 @@ cloudnativelabs/kube-router writes them, less its chain for each policy; flannel
 nft(8), br_nf_forward_ip() in net/bridge/br_netfilter_hooks.c.
 """
 
-import os
-
 from scapy.layers.inet import ICMP, IP, TCP
+from tcp_calls import SILENCE, reached
 
-from pktlab import Cluster, Namespace, Network, Topology
+from pktlab import Cluster, Device, Network, Topology
 
 topology = Topology()
 cluster = Cluster(topology, "vxlan")
@@ -60,19 +59,16 @@ syn, synack = TCP(flags="S"), TCP(flags="SA")
 over = [n1.bridge, n1.tunnel, n1.eth0, n1.port, n2.port, n2.eth0, n2.tunnel]
 
 
-def connected(net: Network, ns: Namespace, to: Namespace = db.ns) -> str:
-    """How a connection to port 5432 of db or shop went, where somebody listens: Success, or why not."""
-    with net.socket(to, "tcp") as server, net.socket(ns, "tcp", timeout=0.2) as caller:
-        server.bind((to.devices["eth0"].ip, 5432))
-        server.listen()
-        return os.strerror(caller.connect_ex(server.getsockname()))
+def called(net: Network, dev: Device, to: Device = db.eth0) -> str:
+    """Connect to port 5432 of db or shop, where somebody listens: the pod's own address, or why it was not reached."""
+    return reached(net, dev.namespace, to.ip, 5432, server=to, listens=5432)
 
 
 def test_allowed_by_label(net: Network) -> None:
     """shop has the label and gets through; crawler's packet comes as far as n2, which refuses it in db's name."""
     with net.capture() as seen:
-        assert connected(net, shop.ns) == "Success"
-        assert connected(net, crawler.ns) == "Connection refused"
+        assert called(net, shop.eth0) == shop.ip
+        assert called(net, crawler.eth0) == "Connection refused"
     assert seen.path(IP(src=shop.ip) / syn) == [shop.eth0, shop.veth, *over, n2.bridge, db.veth, db.eth0]
     assert seen.path(IP(src=crawler.ip) / syn) == [crawler.eth0, crawler.veth, *over]
     refusal = IP(dst=crawler.ip) / ICMP(type="dest-unreach", code="port-unreachable")
@@ -82,11 +78,11 @@ def test_allowed_by_label(net: Network) -> None:
 def test_a_neighbour_on_the_same_bridge(net: Network) -> None:
     """It is refused between two ports of the bridge, as long as the kernel shows bridged frames to the rules."""
     with net.capture() as seen:
-        assert connected(net, neighbour.ns) == "Connection refused"
+        assert called(net, neighbour.eth0) == "Connection refused"
     assert seen.path(syn) == [neighbour.eth0, neighbour.veth]
     net.sysctl(n2.ns, "net.bridge.bridge-nf-call-iptables", 0)
     with net.capture() as seen:
-        assert connected(net, neighbour.ns) == "Success"
+        assert called(net, neighbour.eth0) == neighbour.ip
     assert seen.path(syn) == [neighbour.eth0, neighbour.veth, db.veth, db.eth0]
 
 
@@ -100,21 +96,21 @@ def test_a_label_is_given_and_taken(net: Network) -> None:
         net.nft(n2.ns, f"delete element ip filter KUBE-SRC-db {{ {crawler.ip} }}")
         caller.send(b"still here")
         assert server.accept()[0].recv(99) == b"still here"
-    assert connected(net, crawler.ns) == "Connection refused"
+    assert called(net, crawler.eth0) == "Connection refused"
 
 
 def test_answers(net: Network) -> None:
     """Nobody may call shop, and yet db's answers come in. Without the rule for answers they end at n1."""
-    assert connected(net, db.ns, shop.ns) == "Connection refused"
-    assert connected(net, shop.ns) == "Success"
+    assert called(net, db.eth0, shop.eth0) == "Connection refused"
+    assert called(net, shop.eth0) == shop.ip
     net.nft(n1.ns, "flush ruleset")
     net.nft(n1.ns, policy("shop", shop.ip, answers=""))
     with net.capture() as seen:
-        assert connected(net, shop.ns) == "Resource temporarily unavailable"
+        assert called(net, shop.eth0) == SILENCE
     assert seen.paths(synack)[0] == [db.eth0, db.veth, n2.bridge, *over[::-1][:-1]]
 
 
 def test_no_policy(net: Network) -> None:
     """A pod that no policy selects is open to everybody."""
     net.nft(n2.ns, "flush ruleset")
-    assert [connected(net, pod.ns) for pod in (shop, crawler, neighbour)] == ["Success"] * 3
+    assert all(called(net, pod.eth0) == pod.ip for pod in (shop, crawler, neighbour))

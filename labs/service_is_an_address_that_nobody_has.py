@@ -17,10 +17,9 @@ Rebuilt: kube-proxy's rules, as syncProxyRules() in pkg/proxy/iptables/proxier.g
 and flannel's network. See "dnat" and "reject" in nft(8), nf_nat_manip_pkt() in net/netfilter/nf_nat_proto.c.
 """
 
-import select
-
 from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.l2 import ARP
+from tcp_calls import reached
 
 from pktlab import Cluster, Namespace, Network, Topology, confirms, depends
 
@@ -38,25 +37,17 @@ out = [client.eth0, client.veth, n1.bridge]
 over = [n1.tunnel, n1.eth0, n1.port, n2.port, n2.eth0, n2.tunnel, n2.bridge, web.veth, web.eth0]
 
 
-def reached(net: Network, ns: Namespace, ip: str = service.ip, port: int = 80) -> str:
+def called(net: Network, ns: Namespace, ip: str = service.ip, port: int = 80) -> str:
     """Connect while web listens on 8080; the client's address as web sees it, or why there was no connection."""
-    with net.socket(web.ns, "tcp") as server, net.socket(ns, "tcp", timeout=0.3) as caller:
-        server.bind((web.ip, 8080))
-        server.listen()
-        try:
-            caller.connect((ip, port))
-        except OSError as error:
-            return str(error.strerror or error)
-        assert select.select([server], [], [], 1)[0]
-        return str(server.accept()[1][0])
+    return reached(net, ns, ip, port, server=web.eth0, listens=8080)
 
 
 @confirms("svc-clusterip-dnat", "svc-same-cluster-pod-ok")
 def test_the_destination_is_translated(net: Network) -> None:
     """On its way onto cni0 the service becomes the pod, and in the answer the pod the service."""
     with net.capture() as seen:
-        assert reached(net, client.ns) == client.ip
-        assert reached(net, near.ns) == near.ip
+        assert called(net, client.ns) == client.ip
+        assert called(net, near.ns) == near.ip
     assert seen.paths(syn)[0] == out + over
     there, back = seen.rewrites(IP(src=client.ip) / syn), seen.rewrites(IP(dst=client.ip) / synack)
     assert there[client.veth, n1.bridge]["ip.dst"] == (service.ip, web.ip)
@@ -75,7 +66,7 @@ def test_a_ping(net: Network) -> None:
     them to its own gateway."""
     with net.capture() as seen:
         assert not net.ping(service.ip, dev=client.eth0)
-        assert reached(net, client.ns, port=81) != client.ip
+        assert called(net, client.ns, port=81) == "No route to host"
     assert seen.path(echo) == seen.path(TCP(flags="S", dport=81)) == out
     assert n1.eth0 in seen.where(ARP(op="who-has", pdst="192.168.0.254"))
     with net.capture() as seen:
@@ -87,21 +78,21 @@ def test_a_node_without_rules(net: Network) -> None:
     """The client's own node translates, or nobody does: what n2 has is of no use to client, and enough for near."""
     net.nft(n1.ns, "flush ruleset")
     with net.capture() as seen:
-        assert reached(net, client.ns) != client.ip
-        assert reached(net, near.ns) == near.ip
+        assert called(net, client.ns) == "No route to host"
+        assert called(net, near.ns) == near.ip
     assert seen.path(IP(src=client.ip) / syn) == out
-    assert reached(net, client.ns, web.ip, 8080) == client.ip
+    assert called(net, client.ns, web.ip, 8080) == client.ip
 
 
 @depends("svc-clusterip-outside-unreachable", on="whether a machine outside has a route to a node for that address")
 def test_from_outside(net: Network) -> None:
     """ext knows no way to 10.96.0.10, and that is all that keeps it out: given a route to a node it is served."""
     with net.capture() as seen:
-        assert reached(net, ext) == "No route to host"
+        assert called(net, ext) == "No route to host"
     assert seen.where(syn) == set()
     net.add_route(ext, "10.96.0.0/16", via=n1.ip)
     with net.capture() as seen:
-        assert reached(net, ext) == n1.tunnel.ip
+        assert called(net, ext) == n1.tunnel.ip
     assert seen.paths(syn)[0] == [nic, plug, n1.port, n1.eth0, n1.tunnel, *over[3:]]
     assert seen.rewrites(syn)[n1.eth0, n1.tunnel]["ip.src"] == (nic.ip, n1.tunnel.ip)
 
@@ -109,9 +100,9 @@ def test_from_outside(net: Network) -> None:
 def test_a_service_without_pods(net: Network) -> None:
     """It is refused by the client's node, at once; a service that does not exist is met with silence."""
     with net.capture() as seen:
-        assert reached(net, client.ns, empty.ip) == "Connection refused"
+        assert called(net, client.ns, empty.ip) == "Connection refused"
     assert seen.path(syn) == out
     refusal = ICMP(type="dest-unreach", code="port-unreachable")
     assert seen.path(IP(dst=client.ip) / refusal) == out[::-1]
     net.nft(n1.ns, cluster.rules(n1, {empty: [web]}))
-    assert reached(net, client.ns, empty.ip) == client.ip
+    assert called(net, client.ns, empty.ip) == client.ip
