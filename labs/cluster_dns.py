@@ -39,7 +39,7 @@ def inside(net: Network, pod: Namespace, argv: Sequence[str], files: dict[str, s
         (etc / name).write_text(text)
     # In a mount namespace of its own, as `ip netns exec` does for one file, and a container runtime for three.
     words = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', str(etc), *argv]
-    done = net.run(pod, words, timeout=5)
+    done = net.run(pod, words, timeout=3)
     return done.stdout if done else ""
 
 
@@ -55,7 +55,8 @@ def ask(net: Network, pod: Namespace, name: str, kind: str = "A") -> list[str]:
         client.connect((VIP, 53))
         client.send(bytes(DNS(id=1, rd=1, qd=DNSQR(qname=name, qtype=kind))))
         answer = DNS(client.recv(2000))
-    return [f"{each.target.decode()}:{each.port}" if kind == "SRV" else str(each.rdata) for each in answer.an]
+    found = [f"{each.target.decode()}:{each.port}" if kind == "SRV" else each.rdata for each in answer.an]
+    return [each.decode() if isinstance(each, bytes) else each for each in found]
 
 
 def asked(frames: Sequence[Frame]) -> list[tuple[str, str]]:
