@@ -77,8 +77,8 @@ def test_the_rest_of_the_block(net: Network) -> None:
 
 def lasted(seen: Seen, dst: str) -> float:
     """How long the packets to an address took from eth0 to eth0, in nanoseconds, the median of all."""
-    ends = [{f.packet: f.time for f in seen.frames(IP(dst=dst) / UDP(dport=9), on=dev)} for dev in (a.eth0, c.eth0)]
-    return statistics.median(ends[1][packet] - start for packet, start in ends[0].items())
+    left, came = (seen.frames(IP(dst=dst) / UDP(dport=9), on=dev) for dev in (a.eth0, c.eth0))
+    return statistics.median(last.time - first.time for first, last in zip(left, came, strict=True))
 
 
 @confirms("calico-faster")

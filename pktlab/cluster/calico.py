@@ -51,6 +51,16 @@ class Calico(Bridged):
         return Pod(node, ns, eth0, veth, ip)
 
 
+class CalicoBird(Calico):
+    """Flavour "calico-bird": as "calico", less what BIRD writes (blackholes, routes between nodes): an act runs it."""
+
+    def node(self, node: Node) -> None:
+        """Declare nothing: the blackhole is BIRD's."""
+
+    def pair(self, node: Node, other: Node) -> None:
+        """Declare nothing: BIRD has the routes from BGP."""
+
+
 class CalicoVxlan(Calico):
     """Flavour "calico-vxlan": vxlan.calico between all nodes. See felix/dataplane/linux/vxlan_mgr.go: its routes,
     neighbour and FDB entries are as flannel's, with VNI 4096 on UDP 4789.

@@ -20,6 +20,7 @@ FLAVOURS: dict[str, type[Bridged]] = {
     "host-gw": flannel.HostGateway,
     "udp": flannel.Udp,
     "calico": calico.Calico,
+    "calico-bird": calico.CalicoBird,
     "calico-vxlan": calico.CalicoVxlan,
     "calico-cross-subnet": calico.CalicoCrossSubnet,
 }
@@ -51,9 +52,9 @@ class Cluster:
     """Nodes, pods, the network between them and services, declared on a topology.
 
     `network` is one of "bridge" (no way from node to node), flannel's "vxlan", "host-gw" and "udp", "calico" (routes),
-    "calico-vxlan" and "calico-cross-subnet". `proxy` is in whose shape services are written: "iptables" (a chain for
-    each service and endpoint, chosen by numgen where iptables has statistic) or "nftables" (maps). With `masquerade`
-    what pods send out of the cluster takes the node's address.
+    "calico-bird" (those that an act's BIRD writes), "calico-vxlan" and "calico-cross-subnet". `proxy` is in whose shape
+    services are written: "iptables" (a chain for each service and endpoint, chosen by numgen where iptables has
+    statistic) or "nftables" (maps). With `masquerade` what pods send out of the cluster takes the node's address.
 
         cluster = Cluster(topology, "vxlan")
         n1, n2, n3 = (cluster.node(name) for name in ("n1", "n2", "n3"))
