@@ -34,16 +34,25 @@ CREATE = NLM_F_CREATE | NLM_F_EXCL
 REPLACE = NLM_F_CREATE | NLM_F_REPLACE
 APPEND = NLM_F_CREATE | NLM_F_APPEND
 
+_MACVLAN = (
+    ("IFLA_MACVLAN_BC_QUEUE_LEN", "uint32"),
+    ("IFLA_MACVLAN_BC_QUEUE_LEN_USED", "uint32"),
+    ("IFLA_MACVLAN_BC_CUTOFF", "int32"),
+)
+
 
 def _message_classes() -> dict[int, Any]:
     defer("pyroute2")
     from pyroute2.netlink.rtnl.fibmsg import fibmsg
     from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg, macvx_data
     from pyroute2.netlink.rtnl.ndmsg import ndmsg
     from pyroute2.netlink.rtnl.ndtmsg import ndtmsg
     from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
+    # What linux/if_link.h has of macvlan besides; read when the first message is encoded.
+    known = {name for name, _ in macvx_data.nla_map}
+    macvx_data.nla_map += tuple(each for each in _MACVLAN if each[0] not in known)
     return {
         **dict.fromkeys((RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK), ifinfmsg),
         **dict.fromkeys((RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR), ifaddrmsg),
