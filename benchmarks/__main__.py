@@ -67,12 +67,13 @@ def main() -> int:
         rounds = wanted.rounds or size.rounds
         results.append(measure(case, rounds=rounds, budget=size.budget, only_ours=wanted.only_pktlab))
         print(told(results[-1]), flush=True)  # noqa: T201
-    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "benchmarks", *wanted.names, *(("--quick",) if wanted.quick else ())])
     if wanted.json:
         wanted.json.write_text(json.dumps(table.data(results, facts, command), indent=1) + "\n")
     if wanted.page:
         wanted.page.parent.mkdir(parents=True, exist_ok=True)
-        wanted.page.write_text(table.page(results, facts, command))
+        before = wanted.page.read_text() if wanted.page.exists() else ""
+        wanted.page.write_text(table.page(results, facts, command, before))
     return int(any(outcome.failed for measured in results for outcome in measured.outcomes[:1]))
 
 

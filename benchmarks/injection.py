@@ -37,8 +37,7 @@ def cases(scale: Scale) -> Iterator[Case]:
                 _contender("Scapy sendp", sendp, scale, size),
             ),
             note=f"{_DIFFERENT} different frames over and over, out of one end of a veth; the other end's counter must "
-            "have them all. Each tells its own rate, from its first frame to its last: neither laying out pktlab's frames is "
-            "counted, nor reading tcpreplay's and Scapy's.",
+            "have them all. Each tells its own rate, from its first frame to its last; what was before is left out.",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -11,22 +12,30 @@ from benchmarks.measure import Measured, Metric, Outcome, lowest_first
 _HEAD = """\
 # Benchmarks
 
-pktlab and its peers doing the same work in turn, in one run: each row is the median of its rounds, and the ratio is
-pktlab's median as a part of the peer's, 0.50 being half of its time and 2.00 twice its rate. What every contender did
-is checked. All of it happens inside sandboxes. Made by `{command}`.
+pktlab and its peers doing the same work in turn, each section in one run: each row is the median of its rounds, and the
+ratio is pktlab's median as a part of the peer's, 0.50 being half of its time and 2.00 twice its rate. What every
+contender did is checked. All of it happens inside sandboxes. Made by `make bench`, or by the command above a section.
 """
 
 
-def page(results: Sequence[Measured], machine: dict[str, str], command: str) -> str:
-    """Return the page."""
-    lines = [_HEAD.format(command=command), "| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in machine.items()]
+def page(results: Sequence[Measured], machine: dict[str, str], command: str, before: str = "") -> str:
+    """Return the page; what an earlier one has of other benchmarks stays, if it was made on the same machine."""
+    rows = [f"| {name} | {value} |" for name, value in machine.items()]
+    start = "\n".join([_HEAD, "| | |", "|---|---|", *rows]) + "\n"
+    lasting = {row for row in rows if not row.startswith("| load before |")}
+    sections = _sections(before) if lasting <= {*before.splitlines()} else {}
     for measured in results:
-        lines += ["", f"## {measured.case.title[:1].upper()}{measured.case.title[1:]}", ""]
+        lines = ["", f"## {measured.case.title[:1].upper()}{measured.case.title[1:]}", "", f"`{command}`", ""]
         if measured.case.note:
             lines += [measured.case.note, ""]
-        lines += _table(measured)
-    return "\n".join(lines) + "\n"
+        sections[lines[1]] = "\n".join([*lines, *_table(measured)]) + "\n"
+    return start + "".join(sections.values())
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Return the sections of a page by their headings, in their order."""
+    parts = re.split(r"^\n(?=## )", text, flags=re.M)[1:]
+    return {part.partition("\n")[0]: "\n" + part for part in parts}
 
 
 def _table(measured: Measured) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -73,9 +74,21 @@ def test_page_and_json() -> None:
     page = table.page([measured], {"kernel": "6"}, "make bench")
     assert "| slow | 8 | 0.38 | 50 | 2.00 | 1 | as it is |" in page
     assert "| absent | | | | | | skipped: it is not installed: apt-get install it |" in page
-    assert "Made by `make bench`" in page
+    assert "## Some work\n\n`make bench`\n" in page
     data = json.loads(json.dumps(table.data([measured], {"kernel": "6"}, "make bench")))
     assert data["cases"][0]["contenders"][1]["figures"]["time"] == {"median": 8.0, "rounds": [8.0], "ratio": 0.375}
+
+
+def test_a_section_made_anew_leaves_the_others() -> None:
+    some = measure.measure(case(), rounds=1, budget=60)
+    other = measure.measure(replace(case(), title="other work"), rounds=1, budget=60)
+    machine = {"kernel": "6", "load before": "1"}
+    both = table.page([some, other], machine, "make bench")
+    again = table.page([some], machine | {"load before": "2"}, "python -m benchmarks some", both)
+    assert both.count("`make bench`") - again.count("`make bench`") == 1
+    assert "## Some work\n\n`python -m benchmarks some`\n" in again
+    assert again.partition("## Other work")[2] == both.partition("## Other work")[2] != ""
+    assert "Other work" not in table.page([some], machine | {"kernel": "7"}, "make bench", both)
 
 
 def test_nothing_of_the_harness_slows_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
