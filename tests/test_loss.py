@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -49,6 +50,42 @@ def test_frames_dropped_in_a_full_backlog_make_it_inconclusive() -> None:
         where, count = max(dropped.items(), key=lambda each: each[1])
         assert f"{count} behind {where}" in caught.value.message
         assert "backlog" in caught.value.message
+
+
+def rage_and_vanish(net: Network, *, by_hand: bool) -> None:
+    rage(net)
+    sw = net.topology.namespaces["sw"]
+    for name in ("a0", "a1", "a2", "host", "bra", "brb"):
+        if by_hand:
+            assert net.run(sw, ["ip", "link", "delete", name])
+        else:
+            net.delete(sw.devices[name])
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+@sandboxed
+def test_they_are_not_forgotten_with_the_interface(by_hand: bool) -> None:
+    """An interface that is deleted takes its counters with it, whoever deletes it."""
+    with Network(storm()) as net:
+        with pytest.raises(Inconclusive, match="backlog") as caught, net.capture():
+            rage_and_vanish(net, by_hand=by_hand)
+        for name in ("a0", "b2"):
+            told = re.search(rf"(\d+) behind sw/{name}\b", caught.value.message)
+            assert told, caught.value.message
+            assert int(told[1]) > 10
+
+
+@sandboxed
+def test_an_interface_that_a_program_moved_is_not_gone() -> None:
+    topology = pair()
+    a, b = topology.namespaces.values()
+    with Network(topology) as net:
+        for old, new in ((a, b), (b, a)):
+            net.run(old, ["ip", "link", "set", "eth0", "name", "moving"])
+            assert net.run(old, ["ip", "link", "set", "moving", "netns", new.name])
+            net._testbed.backlog._before -= 3
+            net.settle()
+            assert net._testbed.dropped() == {}
 
 
 @sandboxed

@@ -9,7 +9,7 @@ received), where frames for a peer that is down or has a smaller MTU count as we
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pktlab.kernel.netns import Netns
 
@@ -22,20 +22,33 @@ class Backlog:
 
     def __init__(self) -> None:
         self._before = _machine()
+        self._last: dict[str, int] = {}  # of interfaces that were about to go
 
-    def dropped(self, namespaces: Mapping[str, Netns]) -> dict[str, int]:
+    def look(self, namespaces: Mapping[str, Netns]) -> None:
+        """Remember what the interfaces have counted: one that is deleted takes its counter with it."""
+        if _machine() != self._before:
+            self._last |= _counts(namespaces)
+
+    def dropped(self, namespaces: Mapping[str, Netns], known: Iterable[Sequence[str]] = ()) -> dict[str, int]:
         """Return how many frames that went out of which interfaces (``"namespace/interface"``) were dropped, at most.
 
-        The interfaces must have been made since this was.
+        The interfaces must have been made since this was. Of each that is `known`, by all places where it has been, and
+        is not there any more, nor was looked at before it went, it may be all that the machine dropped.
         """
         machine = _machine() - self._before
         if not machine:
             return {}
-        found: dict[str, int] = {}
-        for name, namespace in namespaces.items():
-            with namespace.entered():
-                found |= {f"{name}/{dev}": count for dev, count in _interfaces().items() if count}
-        return {where: min(count, machine) for where, count in found.items()}
+        found = self._last | _counts(namespaces)
+        found |= {places[-1]: machine for places in known if found.keys().isdisjoint(places)}
+        return {where: min(count, machine) for where, count in found.items() if count}
+
+
+def _counts(namespaces: Mapping[str, Netns]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, namespace in namespaces.items():
+        with namespace.entered():
+            found |= {f"{name}/{dev}": count for dev, count in _interfaces().items()}
+    return found
 
 
 def _machine() -> int:

@@ -53,6 +53,7 @@ class Changing(Looking):
 
     def delete(self, dev: Interface) -> None:
         """Delete an interface; the other end of a veth goes with it."""
+        self._testbed.backlog.look(self._testbed.namespaces)
         self._ask(build.del_link(self._live(dev)), carriers=True)
 
     def move(self, dev: Interface, namespace: Namespace, *, name: str = "") -> Interface:

@@ -128,7 +128,7 @@ class Network(Changing):
 
     def check_losses(self) -> None:
         """Raise Inconclusive, saying how many and where, if frames were lost: by the capture, or on their way."""
-        dropped = self._testbed.backlog.dropped(self._testbed.namespaces)
+        dropped = self._testbed.dropped()
         self._recording.proof.dropped = dropped
         lost = {netns: count for netns, count in self.losses().items() if count}
         full = self._testbed.recorder.storage.full

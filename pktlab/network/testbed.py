@@ -219,6 +219,14 @@ class Testbed:
             for netns, netlink in self.netlinks.items():
                 self.names[netns] |= tables.names(netlink)
 
+    def dropped(self) -> dict[str, int]:
+        """Return how many frames were dropped on their way, by the interface that they had left (see `Backlog`)."""
+        places: dict[int, list[str]] = {}
+        for netns, found in self.names.items():
+            for index, name in found.items():
+                places.setdefault(index, []).append(f"{netns}/{name}")
+        return self.backlog.dropped(self.namespaces, places.values())
+
     def conntrack(self, netns: str) -> Netlink:
         """Return the netfilter socket of a namespace."""
         if netns not in self._conntracks:
