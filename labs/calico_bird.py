@@ -36,7 +36,7 @@ class Speaker:
         """Start BIRD with a session of iBGP with each peer; with those in `listens` it waits for the peer to begin."""
         self.conf.write_text(self._configuration(peers, listens, reflects))
         argv = ["bird", "-f", "-c", str(self.conf), "-s", str(self.control), "-P", str(self.pid)]
-        return net.start(self.ns, argv, ready=self.control.exists)
+        return net.start(self.ns, argv, ready="<INFO> Started")
 
     def enable(self, net: Network, protocol: str) -> None:
         """Enable a protocol of the running BIRD; "late" announces one more block, LATE."""
@@ -52,7 +52,7 @@ class Speaker:
 
     def _configuration(self, peers: Iterable[Speaker], listens: Sequence[Speaker], reflects: bool) -> str:
         sessions = [
-            f"""protocol bgp {peer.ns.name} {{
+            f"""protocol bgp to_{peer.ns.name} {{
     local {self.ip} as 64512;
     neighbor {peer.ip} as 64512;
     multihop;
