@@ -197,6 +197,23 @@ def test_the_file_tells_what_was_proved() -> None:
             assert times == sorted(times)
 
 
+@pytest.mark.parametrize("star", [False, True])
+@sandboxed
+def test_markers_do_not_fill_the_smallest_queue(star: bool) -> None:
+    """An ordinary user has 208 KiB where nobody raised net.core.rmem_max."""
+    topology = Topology()
+    hub = topology.namespace("hub")
+    for n in range(300):
+        near = topology.namespace(f"n{n}") if star else hub
+        near.veth(f"a{n}", f"b{n}", netns=hub)
+    with Network(topology, queue=212_992 // 2) as net:
+        net._testbed.recorder.automatic = False
+        with net.capture():
+            pass
+        assert net.recording.proof.without == {}
+        assert len(net.recording.proof.fenced) == len(net.interfaces)
+
+
 @sandboxed
 def test_a_strangers_frame_of_that_type_is_no_marker() -> None:
     topology = pair()

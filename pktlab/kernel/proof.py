@@ -90,27 +90,31 @@ class Prover:
     ) -> tuple[dict[Target, int], dict[Target, str]]:
         """Send a marker through every interface; return when each was heard there, and why others were not.
 
-        What is heard was stamped on arrival: nobody reads before all have been sent, and a stamp of reading would be
+        What is heard was stamped on arrival: nobody reads while some are being sent, and a stamp of reading would be
         later. Those of which a peer's marker was heard are not sent one of their own. `others` are interfaces, by
         namespace and name, that no marker may go out of.
         """
         reasons: dict[Target, str] = {}
         heard: dict[Target, int] = {}
         places = {(each.netns, each.index): each for each in targets}
+        # No more at once than every queue has room for: what it drops would be missed.
+        bunch = self._recorder.bunch(_SIZE, 2)
         for some in ([each for each in targets if not each.second], [each for each in targets if each.second]):
             wanted = [each for each in some if each not in heard]
-            known = len(self.heard)
-            with self._recorder.fairly():
-                for netns in dict.fromkeys(each.netns for each in wanted):
-                    avoided = [name for place, name in others if place == netns]
-                    reasons |= self._send(netns, [each for each in wanted if each.netns == netns], avoided)
-                after = time.clock_gettime_ns(time.CLOCK_REALTIME)
-            self._recorder.drain()
-            self._recorder.index()
-            for marker in self.heard[known:]:
-                where = places.get((marker.netns, marker.index))
-                if where is not None and marker.time <= after:
-                    heard.setdefault(where, marker.time)
+            for start in range(0, len(wanted), bunch):
+                few = wanted[start : start + bunch]
+                known = len(self.heard)
+                with self._recorder.fairly():
+                    for netns in dict.fromkeys(each.netns for each in few):
+                        avoided = [name for place, name in others if place == netns]
+                        reasons |= self._send(netns, [each for each in few if each.netns == netns], avoided)
+                    after = time.clock_gettime_ns(time.CLOCK_REALTIME)
+                self._recorder.drain()
+                self._recorder.index()
+                for marker in self.heard[known:]:
+                    where = places.get((marker.netns, marker.index))
+                    if where is not None and marker.time <= after:
+                        heard.setdefault(where, marker.time)
         silent = {each: reasons.get(each, HELD) for each in targets if each not in heard}
         for netns in {each.netns for each, why in silent.items() if why is HELD}:
             # The kernel takes a frame for an interface without carrier, and drops it.
