@@ -138,7 +138,7 @@ def _row(table: Table, number: int, width: int) -> Iterator[Line]:
 
 def _summary(table: Table, width: int) -> Iterator[Line]:
     idle, vacuous = table.idle(), table.vacuous()
-    count = f"{len(table.removals)} settings, {len(table.acts)} acts"
+    count = f"{len(table.removals)} settings, {len(table.acts)} act{'s' * (len(table.acts) != 1)}"
     untried = len(table.acts) - len(table.sound)
     if untried:
         yield [Span(f"  {count}, of which {untried} did not pass as they stand: no setting can be called idle", "mark")]

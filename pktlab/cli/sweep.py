@@ -128,7 +128,7 @@ def _lines(table: Table, width: int) -> Iterator[Line]:
         yield from ([Span(f"  {line}", "mark")] for line in textwrap.wrap(text, max(width - 2, 40)))
     shared = [pair for pair in groups[0][0].answers if all(pair in came.answers for came, _, _ in groups)]
     outcomes = f"{len(groups)} different outcomes" if len(groups) > 1 else "one outcome"
-    yield [Span(f"  {len(table.points)} combinations, {outcomes}", "mark")]
+    yield [Span(f"  {len(table.points)} combination{'s' * (len(table.points) != 1)}, {outcomes}", "mark")]
     if shared and len(groups) > 1:
         yield []
         yield [Span("  in all of them", "name")]
