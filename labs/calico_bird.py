@@ -104,7 +104,7 @@ def wait(net: Network, speakers: Iterable[Speaker], condition: Callable[[], obje
             speaker.wake()
         return condition()
 
-    net.wait(asked, timeout=5)
+    net.wait(asked, timeout=8)
 
 
 def announced(seen: Seen, sender: Speaker, receiver: Speaker) -> dict[str, dict[str, Any]]:
