@@ -706,6 +706,27 @@ def test_delete() -> None:
         assert [link.name for link in (*net.links(a), *net.links(b))] == ["lo", "lo"]
 
 
+@sandboxed
+def test_a_moved_macvlan_hears_after_the_interface_below() -> None:
+    """Both have the same time, whichever namespace's socket was read first; the lab's timers moved with it."""
+    topology = Topology()
+    host, guest, peer = (topology.namespace(name) for name in ("host", "guest", "peer"))
+    below, far = host.veth("eth0", "eth0", netns=peer)
+    far.address("10.0.0.2/24")
+    above = host.macvlan("mv", link=below).down()
+    with Network(topology) as net:
+        moved = net.move(above, guest)
+        net.add_address(moved, "10.0.0.1/24")
+        net.up(moved)
+        for _ in range(20):
+            with net.capture() as seen:
+                assert net.ping("10.0.0.2", dev=moved)
+            assert seen.path(ICMP(type="echo-reply")) == [far, below, moved]
+        with net.capture() as seen:
+            assert not net.ping("10.0.0.9", dev=moved)
+        assert seen.count(ARP(pdst="10.0.0.9"), on=moved) == 1
+
+
 @pytest.mark.parametrize("name", ["", "moved"])
 @sandboxed
 def test_move_to_another_namespace(name: str) -> None:

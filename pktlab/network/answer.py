@@ -32,6 +32,10 @@ class Answer:
             return f"answer from {self.source}, ttl {self.ttl}"
         return f"no answer: {self.error}" if self.error else "no answer"
 
+    def __repr__(self) -> str:
+        # What pytest shows of `assert net.ping(...)`.
+        return f"<{self}>"
+
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON data; without the time, which differs from run to run."""
         return {

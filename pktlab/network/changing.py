@@ -66,7 +66,9 @@ class Changing(Looking):
         self._testbed.read_events()
         self._testbed.gone[live.netns][live.index] = self._testbed.names[live.netns].pop(live.index)
         self._testbed.names[target][live.index] = name or live.name
-        return Interface(target, name or live.name, kind=live.kind, mac=live.mac, index=live.index)
+        moved = Interface(target, name or live.name, kind=live.kind, mac=live.mac, index=live.index)
+        self._set_timers(moved)
+        return moved
 
     def set_mac(self, dev: Interface, mac: str) -> None:
         """Change the MAC address of an interface."""
@@ -139,13 +141,16 @@ class Changing(Looking):
 
     def _adopt(self, made: Iterable[Interface]) -> None:
         """Take in what a program has done to the links; those that it made get the lab's neighbour timers."""
-        timers = self._testbed.topology.neighbour_timers()
         for dev in made:
-            request, _rest = build.set_neighbour_timers(dev, timers)
-            if request is not None:
-                self._testbed.netlinks[dev.netns].batch([request])
+            self._set_timers(dev)
         self._testbed.read_events()
         carrier.settle(self._testbed.netlinks, self._testbed.names)
+
+    def _set_timers(self, dev: Interface) -> None:
+        """Give an interface that is new in its namespace the lab's neighbour timers."""
+        request, _rest = build.set_neighbour_timers(dev, self._testbed.topology.neighbour_timers())
+        if request is not None:
+            self._testbed.netlinks[dev.netns].batch([request])
 
     def _route(self, where: Namespace, dst: str, words: dict[str, Any], *, delete: bool = False) -> settings.Route:
         self._place(where)

@@ -79,7 +79,8 @@ class Frames(Sequence[Frame]):
         places = self.storage.place[begin:end]
         table = {each: self._where(each, resolve) for each in dict.fromkeys(places)}
         self._places.extend(map(table.__getitem__, places))
-        order = self._order(self.storage.time[begin:end], places)
+        upper = frozenset(each for each, which in table.items() if self._interfaces[which][0].kind == "macvlan")
+        order = self._order(self.storage.time[begin:end], places, upper)
         self.packets.frombytes(bytes(4 * (end - begin)))
         if order is None:
             self._rows.extend(range(begin, end))
@@ -100,10 +101,14 @@ class Frames(Sequence[Frame]):
             self._interfaces.append(key)
         return self._known[key]
 
-    def _order(self, times: array[int], places: array[int]) -> list[int] | None:
-        """Return new rows in true order, counted from the first; None if that is how they are."""
+    def _order(self, times: array[int], places: array[int], upper: frozenset[int]) -> list[int] | None:
+        """Return new rows in true order, counted from the first; None if that is how they are.
+
+        What is heard by an interface below another one has the same time there, and in a namespace of its own it may
+        have been read before: `upper` are the places of those that come after who has the same time.
+        """
         first = max(self._latest.values(), default=0)
-        if first <= times[0] and all(map(le, times, times[1:])):
+        if not upper and first <= times[0] and all(map(le, times, times[1:])):
             # The common case, told fast.
             self._latest.update(zip((each >> 33 for each in places), times, strict=True))
             return None
@@ -112,7 +117,7 @@ class Frames(Sequence[Frame]):
         for time, where in zip(times, places, strict=True):
             netns = where >> 33
             time = latest[netns] = max(time, latest.get(netns, 0))
-            orders.append(time)
+            orders.append((time, where in upper))
         # Stable: within a namespace the order of reading is the true one.
         return sorted(range(len(orders)), key=orders.__getitem__)
 

@@ -120,7 +120,9 @@ class Network(Changing):
         name = self._testbed.names[netns].get(index) or self._testbed.gone[netns].get(index, f"if{index}")
         namespace = self.topology.namespaces.get(netns)
         declared = namespace.devices.get(name) if namespace else None
-        return declared or Interface(netns, name, index=index)
+        # An interface keeps its index where it is moved.
+        kind = next((each.kind for each in self.topology.devices if each.index == index), "")
+        return declared or Interface(netns, name, kind=kind, index=index)
 
     def losses(self) -> dict[str, int]:
         """Return by namespace how many frames the capture has lost."""
