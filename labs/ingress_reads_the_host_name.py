@@ -12,8 +12,8 @@ Two names have one address and one port: the node's, which leads to a pod that r
 reads the name in the request, and makes one of its own to the service of that name. No router, NAT rule or service
 could: what tells the two apart stands in none of the headers that they read.
 
-Real: nginx, three times. Rebuilt: its configuration, as buildProxyPass() in internal/ingress/controller/template/
-template.go of kubernetes/ingress-nginx writes it with service-upstream; kube-proxy's rules and flannel's devices (see
+Real: nginx, three times. Rebuilt: its configuration, as rootfs/etc/nginx/template/nginx.tmpl of
+kubernetes/ingress-nginx makes it with the annotation service-upstream; kube-proxy's rules and flannel's devices (see
 pktlab.Cluster). See RFC 9110 7.2, "server_name" in nginx's ngx_http_core_module.
 """
 
@@ -33,8 +33,9 @@ to_shop = cluster.service("shop", "10.96.0.21", port=80, endpoints=[shop], node_
 to_blog = cluster.service("blog", "10.96.0.22", port=80, endpoints=[blog], nodes=[n1])
 cluster.service("ingress", "10.96.0.20", port=80, endpoints=[nginx], node_port=30080, local=True, nodes=[n1])
 
+# To another user an ordinary user's nginx could not give its folder, not even as root of a user namespace.
 CONF = """
-daemon off; master_process off; pid nginx.pid; error_log stderr notice;
+user root root; daemon off; master_process off; pid nginx.pid; error_log stderr notice;
 events {{}}
 http {{ access_log off; {servers}
     client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t; scgi_temp_path t; }}
@@ -60,8 +61,7 @@ def serve(net: Network) -> None:
     """Start the two sites, and nginx before them."""
     for pod in (shop, blog):
         start(net, pod.ns, PAGE.format(pod.name))
-    rules = [INGRESS.format(f"{service.name}.example", service.ip) for service in (to_shop, to_blog)]
-    start(net, nginx.ns, *rules, NOBODY)
+    start(net, nginx.ns, *(INGRESS.format(f"{each.name}.example", each.ip) for each in (to_shop, to_blog)), NOBODY)
 
 
 def get(net: Network, *names: str, port: int = 30080) -> list[tuple[int, str]]:
@@ -72,8 +72,7 @@ def get(net: Network, *names: str, port: int = 30080) -> list[tuple[int, str]]:
     for name in names:
         client.request("GET", "/", headers={"Host": name})
         answer = client.getresponse()
-        page = answer.read().decode()
-        answers.append((answer.status, page if answer.status == 200 else ""))
+        answers.append((answer.status, answer.read().decode() * (answer.status == 200)))
     return answers
 
 
