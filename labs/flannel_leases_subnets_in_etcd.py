@@ -59,7 +59,7 @@ def start(net: Network) -> list[Any]:
     for nic in eth_1, eth_2:
         flanneld = [sys.executable, str(Path(__file__).with_name("flanneld.py")), nic.ip, eth_m.ip]
         programs.append(net.start(nic.namespace, [*flanneld, f"/run/{nic.namespace}.env"], ready="flanneld"))
-    net.wait(lambda: all("with" in each.output or not each.running for each in programs[1:]))
+    net.wait(lambda: all("with" in p.output for p in programs[1:]) or not all(p.running for p in programs), timeout=10)
     assert all("with" in each.output for each in programs[1:])
     return programs
 
@@ -116,5 +116,5 @@ def test_a_lease_ends(net: Network) -> None:
     plugins(net, n1).add(a)
     assert net.ping(there.ip, ns=a)
     etcd(net, "deleterange", key=f"{KEY}subnets/{IPv4Interface(env(n2)['SUBNET']).network}".replace("/24", "-24"))
-    net.wait(lambda: "without" in programs[1].output)
+    net.wait(lambda: "without" in programs[1].output, timeout=10)
     assert (net.ping(there.ip, ns=n2).ok, net.ping(there.ip, ns=a).icmp) == (True, (3, 0))  # network unreachable
