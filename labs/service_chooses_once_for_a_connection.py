@@ -77,8 +77,9 @@ def test_three_by_lot(net: Network, by: str) -> None:
     if by == "statistic":
         net.nft(n1.ns, "flush ruleset")
         assert net.run(n1.ns, ["iptables-restore"], input=IPTABLES)
-    found = chosen(net, listening(net), web.ip, 60)
-    assert all(3 < found[pod.name] < 41 for pod in pods)
+    with net.capture() as seen:
+        found = chosen(net, listening(net), web.ip, 60)
+    assert all(3 < found[pod.name] == seen.count(TCP(flags="S"), on=pod.eth0) < 41 for pod in pods)
 
 
 @confirms("svc-conn-sticky-conntrack", "svc-vip-stable-on-restart")
