@@ -36,8 +36,7 @@ cluster.service("ingress", "10.96.0.20", port=80, endpoints=[nginx], node_port=3
 # To another user an ordinary user's nginx could not give its folder, not even as root of a user namespace.
 CONF = """
 user root root; daemon off; master_process off; pid nginx.pid; error_log stderr notice;
-events {{}}
-http {{ access_log off; {servers}
+events {{}} http {{ access_log off; {servers}
     client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t; scgi_temp_path t; }}
 """
 PAGE = 'server {{ listen 80; return 200 "{} for $http_x_forwarded_for"; }}'
