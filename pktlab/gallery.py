@@ -12,6 +12,8 @@ from pktlab.frames.path import path_of
 from pktlab.frames.words import short_words
 
 NAME = "index.md"
+# Packets told of a capture: enough for an act's story, few enough for a page.
+_MOST = 16
 _HEAD = """\
 # Captures
 
@@ -49,7 +51,9 @@ def _rows(lab: Path) -> Iterator[str]:
         for frame in capture.frames:
             sightings.setdefault(frame.packet, []).append(frame)
         told = [f"{short_words(frames[0].data)}: {path_of(frames)}" for frames in sightings.values()]
-        packets = "<br>".join(_cell(each) for each in dict.fromkeys(told))
+        different = list(dict.fromkeys(map(_cell, told)))
+        more = [f"and {len(different) - _MOST} more"] if len(different) > _MOST else []
+        packets = "<br>".join(different[:_MOST] + more)
         link = f"[{file.stem}]({lab.name}/{file.name})"
         yield f"| {link}<br>{_cell(title)} | {len(capture.frames)} | {packets} |"
 

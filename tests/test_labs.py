@@ -36,7 +36,7 @@ def pktlab(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str
 def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """One run of all labs, as JSON."""
     captures = tmp_path_factory.mktemp("captures")
-    done = pktlab("run", "--all", "--captures", str(captures), "--json", "-")
+    done = pktlab("run", "--all", "--captures", str(captures), "--json", "-", timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     return found
