@@ -26,7 +26,7 @@ SHAPE = {
                     "status": str,
                     "seconds": float,
                     "reason": str,
-                    "capture": {"file": str, "frames": int, "dropped": int, "interfaces": [str]},
+                    "capture": {"file": str, "frames": int, "dropped": int, "interfaces": [str], "proof": dict},
                     "observations": [{"question": str, "answer": object}],
                     "claims": [{"id": str, "verdict": str}],
                 }
