@@ -196,7 +196,7 @@ def test_missing_file_folder_and_bytes(tmp_path: Path) -> None:
     refused(pktlab_command("run", "./no.py", cwd=tmp_path), "cannot read no.py: No such file or directory")
     refused(pktlab_command("run", tmp_path, cwd=tmp_path), "is a folder")
     refused(pktlab_command("run", "bytes.py", cwd=tmp_path), "is not UTF-8")
-    refused(pktlab_command("run", "bridge_swallow_arp", cwd=tmp_path), "did you mean bridge_swallows_arp_reply?")
+    refused(pktlab_command("run", "bridge_swallow_arp", cwd=tmp_path), "did you mean bridge_swallows_arp_reply")
     refused(pktlab_command("run", "bridge_swallows_arp_reply", "--all", cwd=tmp_path), "both")
 
 

@@ -9,6 +9,7 @@ from crafted import ether, ip, is_at, sightings, who_has
 from scapy.layers.inet import UDP
 
 from pktlab.frame import Frame
+from pktlab.network import recording as module
 from pktlab.network.recording import Recording
 
 
@@ -78,8 +79,8 @@ def test_asking_leaves_the_numbers_of_packets_alone() -> None:
 def test_of_a_flood_the_first_packets_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = recording(Random(3))
     expected = [numbers(each.frames) for each in whole.journeys]
-    monkeypatch.setattr("pktlab.network.recording._STORY", 30)
-    monkeypatch.setattr("pktlab.network.recording._UNSURE", 4)
+    monkeypatch.setattr(module, "_STORY", 30)
+    monkeypatch.setattr(module, "_UNSURE", 4)
     flood = recording(Random(3))
 
     told = [numbers(each.frames) for each in flood.journeys]
