@@ -59,8 +59,8 @@ def start(net: Network) -> list[Any]:
     for nic in eth_1, eth_2:
         flanneld = [sys.executable, str(Path(__file__).with_name("flanneld.py")), nic.ip, eth_m.ip]
         programs.append(net.start(nic.namespace, [*flanneld, f"/run/{nic.namespace}.env"], ready="flanneld"))
-    net.wait(lambda: all("with" in p.output for p in programs[1:]) or not all(p.running for p in programs), timeout=10)
-    assert all("with" in each.output for each in programs[1:])
+    for program in programs[1:]:
+        program.wait_ready("with 10")
     return programs
 
 

@@ -107,11 +107,11 @@ def main(address: str, etcd: str, subnet_file: str) -> None:
     subnet = acquire(etcd, config, own)
     run(f"ip addr add {subnet[0]}/32 dev flannel.1")
     run("ip link set flannel.1 up")
+    env = {"NETWORK": config["Network"], "SUBNET": f"{subnet[1]}/{subnet.prefixlen}", "MTU": 1450, "IPMASQ": "true"}
+    Path(subnet_file).write_text("".join(f"FLANNEL_{name}={value}\n" for name, value in env.items()))
     leases, revision = below(etcd, f"{ROOT}/subnets/")
     for key, value in leases.items():
         apply(subnet, key, value)
-    env = {"NETWORK": config["Network"], "SUBNET": f"{subnet[1]}/{subnet.prefixlen}", "MTU": 1450, "IPMASQ": "true"}
-    Path(subnet_file).write_text("".join(f"FLANNEL_{name}={value}\n" for name, value in env.items()))
     end = code(f"{ROOT}/subnets0")  # "0" is the character after "/"
     watch = {"key": code(f"{ROOT}/subnets/"), "range_end": end, "start_revision": revision + 1}
     answers = ask(etcd, "watch", create_request=watch)

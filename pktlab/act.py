@@ -76,6 +76,8 @@ class ActRecord:
     story: list[tuple[str, int]] = field(default_factory=list)
     # Frames of packets that are not told: a flood has too many.
     untold: int = 0
+    # The file with what the programs of an act that failed had written; empty if there is none.
+    log: str = ""
 
     @property
     def evidence(self) -> list[int]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pktlab.markdown import cell
 from pktlab.verdict import VERDICTS, Verdict
 
 PAGE = Path("docs/claims.md")
@@ -36,15 +37,15 @@ def _count(verdicts: Sequence[Verdict]) -> str:
 
 def _row(verdict: Verdict) -> str:
     claim = verdict.claim
-    stated = f"`{claim.id}`<br>{_cell(claim.statement)}<br>{'<br>'.join(map(_cell, claim.documents))}"
+    stated = f"`{claim.id}`<br>{cell(claim.statement)}<br>{'<br>'.join(map(cell, claim.documents))}"
     return f"| {stated} | {'<br>'.join(_judged(verdict))} | {'<br>'.join(_proof(verdict))} |"
 
 
 def _judged(verdict: Verdict) -> Iterator[str]:
-    yield f"**{verdict.verdict}**" + (f" on {_cell(verdict.on)}" if verdict.on else "")
+    yield f"**{verdict.verdict}**" + (f" on {cell(verdict.on)}" if verdict.on else "")
     for text in (verdict.really, verdict.reason):
         if text:
-            yield _cell(text)
+            yield cell(text)
 
 
 def _proof(verdict: Verdict) -> Iterator[str]:
@@ -52,7 +53,3 @@ def _proof(verdict: Verdict) -> Iterator[str]:
         yield f"[{verdict.lab}](../labs/{verdict.lab}.py): {verdict.act}"
     for each in verdict.evidence:
         yield f"[{Path(each.capture).name}](../{each.capture}): {each.words}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")

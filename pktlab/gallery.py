@@ -10,6 +10,7 @@ from pktlab.frame import Frame
 from pktlab.frames import pcapng
 from pktlab.frames.path import path_of
 from pktlab.frames.words import short_words
+from pktlab.markdown import cell
 
 NAME = "index.md"
 # Packets told of a capture: enough for an act's story, few enough for a page.
@@ -51,12 +52,8 @@ def _rows(lab: Path) -> Iterator[str]:
         for frame in capture.frames:
             sightings.setdefault(frame.packet, []).append(frame)
         told = [f"{short_words(frames[0].data)}: {path_of(frames)}" for frames in sightings.values()]
-        different = list(dict.fromkeys(map(_cell, told)))
+        different = list(dict.fromkeys(map(cell, told)))
         more = [f"and {len(different) - _MOST} more"] if len(different) > _MOST else []
         packets = "<br>".join(different[:_MOST] + more)
         link = f"[{file.stem}]({lab.name}/{file.name})"
-        yield f"| {link}<br>{_cell(title)} | {len(capture.frames)} | {packets} |"
-
-
-def _cell(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+        yield f"| {link}<br>{cell(title)} | {len(capture.frames)} | {packets} |"

@@ -97,7 +97,10 @@ class Run:
         if isinstance(failure, Inconclusive):
             self._inconclusive = failure.message
         try:
-            self._conclude(keep=self.writes and (self._wanted or (failure is not None and not skipped)))
+            failed = failure is not None and not skipped
+            self._conclude(keep=self.writes and (self._wanted or failed))
+            if self.writes:
+                self._keep_log(self.network.logs if failed else "")
         except PktlabError as error:
             failure = failure or error
         return failure
@@ -142,6 +145,18 @@ class Run:
                 markers=bool(self._item.config.getoption("pktlab_markers")),
             )
             self.record.capture.file = str(self.file)
+
+    def _keep_log(self, logs: str) -> None:
+        """Write what the programs wrote beside the capture; without any, take away what an earlier run left there."""
+        if not logs and self._file is None:
+            return
+        file = self.file.with_suffix(".log")
+        with contextlib.suppress(OSError):  # where the capture itself could not be written, that has been said
+            if not logs:
+                file.unlink(missing_ok=True)
+                return
+            file.write_text(logs, encoding="utf-8")
+            self.record.log = str(file)
 
     def finish(self, phases: Sequence[pytest.TestReport], every: Sequence[pytest.TestReport], seconds: float) -> None:
         """Complete the record by the outcome of all phases, and hand it to the report that decides.

@@ -61,6 +61,7 @@ def _act(act: ActRecord) -> dict[str, Any]:
         "seconds": round(act.seconds, 6),
         "reason": act.reason,
         "capture": asdict(act.capture),
+        "log": act.log,
         "observations": [{"question": o.question, "answer": o.answer} for o in act.observations],
         "claims": [{"id": claim["id"], "verdict": claim["verdict"]} for claim in act.claims],
     }

@@ -194,6 +194,8 @@ def _verdict(record: ActRecord, detail: str, width: int) -> Iterator[Line]:
             line = []
         line += [Span("  "), Span(record.capture.file, "file")]
     yield line
+    if record.log:
+        yield [Span(" " * INDENT), Span("what its programs wrote: ", "detail"), Span(record.log, "file")]
     if record.capture.dropped:
         yield [Span(" " * INDENT), Span(f"{record.capture.dropped} frames lost", "inconclusive")]
     # What failed says more than a one-line reason; but where frames were lost, that is what matters.

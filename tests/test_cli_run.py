@@ -90,6 +90,17 @@ A lab of a test.
     )
 
 
+def test_what_failed_is_named_again_after_many_acts(tmp_path: Path) -> None:
+    """What was wrong in the first of hundreds of acts must not be looked for a thousand lines above."""
+    write_lab(tmp_path, "\n\n".join([FAILS, lossy(), RAISES, *(f"def test_{n}(): ..." for n in range(5))]))
+    out = pktlab_command("run", "a_lab.py", cwd=tmp_path).out.splitlines()
+    failed, inconclusive, raised, blank, total = out[-5:]
+    assert failed.startswith("failed  a_lab  test_fails  a_lab.py:")
+    assert inconclusive == "inconclusive  a_lab  test_lossy  3 frames lost on host"
+    assert raised.endswith("KeyError: 'no such key'")
+    assert (blank, total.partition(",")[0]) == ("", "8 acts of 1 lab: 5 passed")
+
+
 def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
     write_lab(tmp_path, RAISES)
     out = pktlab_command("run", "a_lab.py", "--verbose", cwd=tmp_path).out

@@ -14,7 +14,8 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
 from pktlab.errors import DeadlineExceeded
-from pktlab.kernel.fence import _MARKER, ETH_P_MARKER, Fence
+from pktlab.kernel.fence import _MARKER, Fence
+from pktlab.kernel.queue import ETH_P_MARKER
 from pktlab.network import Network, testbed
 from pktlab.topology import Topology
 

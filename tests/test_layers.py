@@ -25,8 +25,8 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("cluster", {"cluster"}),
     (
         "pure",
-        {"ablation", "claimbook", "claims", "cni", "evidence", "frames", "gallery", "labfile", "report", "sweep"}
-        | {"transcript", "verdict"},
+        {"ablation", "claimbook", "claims", "cni", "evidence", "frames", "gallery", "labfile", "markdown"}
+        | {"report", "sweep", "transcript", "verdict"},
     ),
     ("kernel", {"kernel"}),
     ("live", {"network"}),

@@ -101,10 +101,9 @@ def test_drops_that_a_lab_means_are_none_of_the_backlogs() -> None:
         net.run(topology.namespaces["b"], ["ip", "link", "set", "eth0", "mtu", "1000"])
         with net.capture():
             inject_quietly(net, long)
-        with net._testbed.namespaces["b"].entered():
-            assert backlog._interfaces() == {"lo": 0, two.name: 0}
-        with net._testbed.namespaces["a"].entered():
-            assert backlog._interfaces() == {"lo": 0, one.name: 10}
+        namespaces = net._testbed.namespaces
+        assert backlog.driver_drops(namespaces["b"]) == {"lo": 0, two.name: 0}
+        assert backlog.driver_drops(namespaces["a"]) == {"lo": 0, one.name: 10}
         assert net._testbed.backlog.dropped(net._testbed.namespaces) == {}
         # Where the machine drops something meanwhile, they may be among it: at most so many.
         net._testbed.backlog._before -= 3

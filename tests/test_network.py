@@ -431,6 +431,30 @@ def test_start() -> None:
 
 
 @sandboxed
+def test_programs_find_what_an_ordinary_users_path_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a program starts is looked for where pktlab looks: bridge and nft lie in folders that Debian leaves out."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with Network(pair()) as net:
+        a = net.topology.namespaces["a"]
+        assert net.run(a, ["sh", "-c", "bridge -V"]).stdout.startswith("bridge utility")
+        assert "bridge utility" in net.start(a, ["sh", "-c", "bridge -V; exec sleep 60"], ready="bridge").output
+
+
+@sandboxed
+def test_logs_have_what_each_program_wrote() -> None:
+    with Network(pair()) as net:
+        a = net.topology.namespaces["a"]
+        net.start(a, ["sh", "-c", "echo one; exec sleep 60"], ready="one").stop()
+        net.start(a, ["sh", "-c", "echo two; echo three; exit 3"], ready="three").stop(timeout=5)
+        net.start(a, ["sh", "-c", "echo four; exec sleep 60"], ready="four")
+        heads = [line for line in net.logs.splitlines() if line.startswith("# ")]
+        assert [head.rpartition(": ")[2] for head in heads] == ["ended by SIGTERM", "exit status 3", "still running"]
+        assert [line for line in net.logs.split("\n") if line and line[0] != "#"] == ["one", "two", "three", "four"]
+    with Network(pair()) as net:
+        assert net.logs == ""
+
+
+@sandboxed
 def test_start_waits_for_a_function() -> None:
     asked: list[int] = []
 

@@ -636,3 +636,27 @@ def test_frames_lost_anywhere_make_it_inconclusive(pytester: pytest.Pytester) ->
     assert {name: record["status"] for name, record in records(pytester).items()} == dict.fromkeys(
         every, "inconclusive"
     )
+
+
+DAEMON = """
+
+def serve(net):
+    net.start(a, ["sh", "-c", "echo listening on {}; exec sleep 60".format(a)], ready="listening")
+
+def test_daemon(net):
+    serve(net)
+    assert os.path.exists("well")
+"""
+
+
+def test_logs_of_a_failed_act_are_kept_beside_its_capture(pytester: pytest.Pytester) -> None:
+    """They go when the act passes again: nothing must speak of a run that is past."""
+    pytester.makeconftest(RECORDS)
+    run(pytester, "--pktlab-captures=kept", test_acts=TOPOLOGY + DAEMON)
+    log = pytester.path / "kept/test_acts/daemon.log"
+    assert re.fullmatch(r"# \S*sh -c .* in a: ended by SIGTERM\nlistening on a\n", log.read_text())
+    assert records(pytester)["test_daemon"]["log"] == str(log.relative_to(pytester.path))
+    (pytester.path / "well").touch()
+    run(pytester, "--pktlab-captures=kept")
+    assert records(pytester)["test_daemon"]["log"] == ""
+    assert [file.name for file in log.parent.iterdir()] == ["daemon.pcapng"]

@@ -27,6 +27,7 @@ SHAPE = {
                     "seconds": float,
                     "reason": str,
                     "capture": {"file": str, "frames": int, "dropped": int, "interfaces": [str], "proof": dict},
+                    "log": str,
                     "observations": [{"question": str, "answer": object}],
                     "claims": [{"id": str, "verdict": str}],
                 }

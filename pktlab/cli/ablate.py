@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pktlab import labfile
-from pktlab.cli.arguments import complete_lab
+from pktlab.cli.arguments import Labs
 from pktlab.cli.run import choose
 from pktlab.cli.screen import Screen, write_json
 from pktlab.cli.status import FAILED, INCONCLUSIVE, PASSED
@@ -27,10 +27,7 @@ _INDENT = 12
 
 
 def ablate(
-    labs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="LAB|FILE", help="Labs by name, lab files by path.", autocompletion=complete_lab),
-    ] = None,
+    labs: Labs = None,
     every: Annotated[bool, typer.Option("--all", help="Every lab that ships with pktlab.")] = False,
     keyword: Annotated[
         str, typer.Option("-k", metavar="EXPR", help="Only acts and labs whose names match, as in pytest.")

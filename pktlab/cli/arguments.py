@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from pktlab import labfile
 from pktlab.errors import LabError, PktlabError
@@ -20,6 +23,12 @@ def complete_lab(incomplete: str) -> list[tuple[str, str]]:
     except LabError:
         return []
     return [(lab.name, lab.title) for lab in labs if lab.name.startswith(incomplete)]
+
+
+Labs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="LAB|FILE", help="Labs by name, lab files by path.", autocompletion=complete_lab),
+]
 
 
 def captures_folder(path: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pktlab import labfile
-from pktlab.cli.arguments import captures_folder, complete_lab, json_file
+from pktlab.cli.arguments import Labs, captures_folder, json_file
 from pktlab.cli.screen import Progress, Screen, write_json
 from pktlab.cli.status import FAILED, INTERRUPTED, WRONG_USE, worst
 from pktlab.errors import PktlabError
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
     from pktlab.cli.session import Outcome, Tell
     from pktlab.report import LabResult
 
+# So many acts are told within sight of the last line.
+_ONE_SCREEN = 5
 _STATUSES = ("passed", "failed", "inconclusive", "skipped")
 
 
 def run(
-    labs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="LAB|FILE", help="Labs by name, lab files by path.", autocompletion=complete_lab),
-    ] = None,
+    labs: Labs = None,
     every: Annotated[bool, typer.Option("--all", help="Run every lab that ships with pktlab.")] = False,
     keyword: Annotated[
         str, typer.Option("-k", metavar="EXPR", help="Run only acts and labs whose names match, as in pytest.")
@@ -181,11 +180,24 @@ class _Teller:
         count = Counter(act.status for lab in labs for act in lab.acts)
         if self._quiet or not count:
             return
+        self._again(labs)
         seconds = sum(lab.seconds for lab in labs)
         line = [Span(f"{_number(sum(count.values()), 'act')} of {_number(len(labs), 'lab')}: ")]
         for number, status in enumerate([status for status in _STATUSES if count[status]]):
             line += [Span(", " if number else ""), Span(f"{count[status]} {status}", status)]
         self._screen.lines([[*line, Span(f", {seconds:.2f} s")]])
+
+    def _again(self, labs: Sequence[LabResult]) -> None:
+        """After many acts, name those that did not pass: they may be thousands of lines above."""
+        acts = [(lab.name, act) for lab in labs for act in lab.acts]
+        wrong = [(lab, act) for lab, act in acts if act.status in ("failed", "inconclusive")]
+        if not wrong or len(acts) <= _ONE_SCREEN:
+            return
+        for lab, act in wrong:
+            reason = act.reason.partition("\n")[0]
+            words = f"  {lab}  {act.name}  "
+            self._screen.lines([[Span(act.status, act.status), Span(words), Span(reason, "detail")]])
+        self._screen.lines([[]])
 
 
 def _number(count: int, noun: str) -> str:

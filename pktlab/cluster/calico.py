@@ -5,7 +5,7 @@ None of them is run; their kernel state is rebuilt. The places named are those o
 
 from __future__ import annotations
 
-from pktlab.cluster.flavour import NODE_MTU, Bridged, always
+from pktlab.cluster.flavour import NODE_MTU, Bridged, always, through_the_tunnel, tunnelled
 from pktlab.cluster.node import Node, Pod
 
 # The next hop of every pod; it is on no interface (dataplane_linux.go).
@@ -71,20 +71,14 @@ class CalicoVxlan(Calico):
 
     def node(self, node: Node) -> None:
         super().node(node)
-        node._tunnel = node.ns.vxlan(
-            "vxlan.calico", id=VXLAN_VNI, dstport=VXLAN_PORT, local=node.ip, dev=node.eth0, learning=False, mtu=self.mtu
-        )
-        # The source of what the node itself sends to pods elsewhere.
-        node.tunnel.address(f"{node.subnet[0]}/32")
+        tunnelled(node, "vxlan.calico", id=VXLAN_VNI, dstport=VXLAN_PORT, mtu=self.mtu)
 
     def pair(self, node: Node, other: Node) -> None:
         if not self.everywhere and node.lan == other.lan:
             super().pair(node, other)
             return
-        way = str(other.subnet[0])
         with always(self.topology, "felix writes these for every pair of nodes"):
-            node.tunnel.neighbour(way, other.tunnel.mac).fdb(other.tunnel.mac, dst=other.ip)
-            node.ns.route(str(other.subnet), via=way, dev=node.tunnel, onlink=True)
+            through_the_tunnel(node, other)
 
 
 class CalicoCrossSubnet(CalicoVxlan):

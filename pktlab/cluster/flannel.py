@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from pktlab.cluster.flavour import NODE_MTU, Bridged, always
+from pktlab.cluster.flavour import NODE_MTU, Bridged, always, through_the_tunnel, tunnelled
 from pktlab.cluster.node import Node
 
 VXLAN_PORT = 8472
@@ -28,17 +28,11 @@ class Vxlan(Bridged):
 
     def node(self, node: Node) -> None:
         super().node(node)
-        node._tunnel = node.ns.vxlan(
-            "flannel.1", id=1, dstport=VXLAN_PORT, local=node.ip, dev=node.eth0, learning=False, mtu=self.mtu
-        )
-        # The source of what the node itself sends to pods elsewhere.
-        node.tunnel.address(f"{node.subnet[0]}/32")
+        tunnelled(node, "flannel.1", id=1, dstport=VXLAN_PORT, mtu=self.mtu)
 
     def pair(self, node: Node, other: Node) -> None:
-        way = str(other.subnet[0])
         with always(self.topology, "flanneld writes these for every pair of nodes"):
-            node.tunnel.neighbour(way, other.tunnel.mac).fdb(other.tunnel.mac, dst=other.ip)
-            node.ns.route(str(other.subnet), via=way, dev=node.tunnel, onlink=True)
+            through_the_tunnel(node, other)
 
 
 class HostGateway(Bridged):

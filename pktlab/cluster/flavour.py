@@ -22,6 +22,20 @@ def always(topology: Topology, reason: str) -> Iterator[None]:
         yield
 
 
+def tunnelled(node: Node, name: str, *, id: int, dstport: int, mtu: int) -> None:
+    """Declare a node's vxlan device, which learns nothing."""
+    node._tunnel = node.ns.vxlan(name, id=id, dstport=dstport, local=node.ip, dev=node.eth0, learning=False, mtu=mtu)
+    # The source of what the node itself sends to pods elsewhere.
+    node.tunnel.address(f"{node.subnet[0]}/32")
+
+
+def through_the_tunnel(node: Node, other: Node) -> None:
+    """Declare what leads a node's packets for another one's pods through the tunnel: neighbour, FDB entry, route."""
+    way = str(other.subnet[0])
+    node.tunnel.neighbour(way, other.tunnel.mac).fdb(other.tunnel.mac, dst=other.ip)
+    node.ns.route(str(other.subnet), via=way, dev=node.tunnel, onlink=True)
+
+
 class Bridged:
     """Flavour "bridge": the CNI plugin `bridge` on each node, and nothing that leads from one node to another.
 

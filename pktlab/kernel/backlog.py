@@ -46,8 +46,7 @@ class Backlog:
 def _counts(namespaces: Mapping[str, Netns]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, namespace in namespaces.items():
-        with namespace.entered():
-            found |= {f"{name}/{dev}": count for dev, count in _interfaces().items()}
+        found |= {f"{name}/{dev}": count for dev, count in driver_drops(namespace).items()}
     return found
 
 
@@ -57,10 +56,10 @@ def _machine() -> int:
         return sum(int(line.split()[1], 16) for line in table)
 
 
-def _interfaces() -> dict[str, int]:
-    """Return how many frames that each interface of this thread's namespace has sent were dropped by its driver."""
+def driver_drops(namespace: Netns) -> dict[str, int]:
+    """Return how many frames that each interface of a namespace has sent were dropped by its driver."""
     out = {}
-    with open("/proc/thread-self/net/dev", encoding="ascii") as table:
+    with namespace.entered(), open("/proc/thread-self/net/dev", encoding="ascii") as table:
         for line in list(table)[2:]:
             name, _, counts = line.strip().partition(":")
             out[name] = int(counts.split()[_RECEIVED if name == "lo" else _SENT])

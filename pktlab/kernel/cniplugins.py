@@ -114,7 +114,7 @@ class Runtime:
 
     def _invoke(self, plugin: str, command: str, container: Container, stdin: dict[str, object]) -> Result | None:
         executable = find(plugin, self._path)
-        env = os.environ | {"PATH": program.search_path()} | container.environment(command, self._path)
+        env = program.environment() | container.environment(command, self._path)
         done = process.run(self._place, [executable], input=json.dumps(stdin), timeout=TIMEOUT, env=env)
         return answer(plugin, command, done.returncode, done.stdout, done.stderr)
 

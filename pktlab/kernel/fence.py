@@ -17,10 +17,8 @@ import struct
 import time
 
 from pktlab.errors import DeadlineExceeded
+from pktlab.kernel.queue import ETH_P_MARKER, SO_TIMESTAMPNS
 
-# IEEE Std 802 local experimental ethertype.
-ETH_P_MARKER = 0x88B5
-SO_TIMESTAMPNS = 35
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
 # In seconds, after which another marker is sent: a backlog that is full drops it, and the backlog of a CPU holds the

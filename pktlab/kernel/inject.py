@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from pktlab.errors import DeadlineExceeded, Inconclusive, KernelError
 from pktlab.kernel import libc, schedule
+from pktlab.kernel.backlog import driver_drops
 from pktlab.kernel.mmsg import Sender
 from pktlab.kernel.netns import Netns
 from pktlab.kernel.schedule import Schedule
@@ -98,16 +99,15 @@ class _Refused(Exception):
 
 
 class _Drops:
-    """How often an interface has dropped what it was to send: the counter of its driver, in /proc/net/dev."""
+    """How often the driver of an interface has dropped what it was to send."""
 
     def __init__(self, namespace: Netns, dev: str) -> None:
         self._namespace = namespace
-        self._dev = f"{dev}:"
+        self._dev = dev
         self._last = self._read()
 
     def _read(self) -> int:
-        with self._namespace.entered(), open("/proc/thread-self/net/dev", encoding="ascii") as table:
-            return next((int(line.split()[12]) for line in table if line.split(maxsplit=1)[0] == self._dev), 0)
+        return driver_drops(self._namespace).get(self._dev, 0)
 
     def more(self) -> bool:
         """Tell whether there are more than when this was asked last."""

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from pktlab.errors import DeadlineExceeded, LabError, MachineError
 from pktlab.kernel.netns import Netns
-from pktlab.kernel.program import program
+from pktlab.kernel.program import environment, program
 
 _TAIL = 10
 _KEPT = 1 << 18
@@ -68,7 +68,8 @@ def run(
     timeout: float = 10.0,
     env: Mapping[str, str] | None = None,
 ) -> Completed:
-    """Run a program in a namespace to its end, at most `timeout` seconds; `env` is its environment, else pktlab's own.
+    """Run a program in a namespace to its end, at most `timeout` seconds; `env` is its environment, else
+    pktlab's own, with the system's folders in PATH.
 
     Raises MachineError, naming the package, where the program is not installed, and DeadlineExceeded, the program
     killed, when it does not end in time.
@@ -82,7 +83,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env=env,
+            env=environment() if env is None else env,
         )
     try:
         out, err = _communicate(child, data, timeout)
@@ -169,6 +170,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env=environment(),
             )
         self._reader = threading.Thread(target=self._read, name=f"output of {self.argv[0]}", daemon=True)
         self._reader.start()
@@ -231,6 +233,13 @@ class Process:
             f"{' '.join(self.argv)} in {self.namespace.name} ended at once, with exit status {status}\n{self._tail()}",
             remedy="run it by hand in the same way; its last output is above",
         )
+
+    def log(self) -> str:
+        """Return what it was, how it ended and all that is kept of what it has written."""
+        status = self._child.poll()
+        end = "still running" if status is None else f"ended by {signal.Signals(-status).name}" if status < 0 else ""
+        head = f"# {' '.join(self.argv)} in {self.namespace.name}: {end or f'exit status {status}'}"
+        return f"{head}\n{self.output.rstrip()}\n"
 
     def _tail(self) -> str:
         lines = self.output.strip().splitlines()[-_TAIL:]

@@ -45,6 +45,11 @@ def search_path() -> str:
     return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_PATH])
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a program that pktlab starts: its own, in which the system's programs are found too."""
+    return os.environ | {"PATH": search_path()}
+
+
 def program(name: str) -> str:
     """Return the absolute path of a program. Raises `MachineError` that names the package to install."""
     found = shutil.which(name, path=search_path())

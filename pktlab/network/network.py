@@ -119,10 +119,11 @@ class Network(Changing):
         netns = self._testbed.recorder.names[number]
         name = self._testbed.names[netns].get(index) or self._testbed.gone[netns].get(index, f"if{index}")
         namespace = self.topology.namespaces.get(netns)
-        declared = namespace.devices.get(name) if namespace else None
+        if namespace and name in namespace.devices:
+            return namespace.devices[name]
         # An interface keeps its index where it is moved.
         kind = next((each.kind for each in self.topology.devices if each.index == index), "")
-        return declared or Interface(netns, name, kind=kind, index=index)
+        return Interface(netns, name, kind=kind, index=index)
 
     def losses(self) -> dict[str, int]:
         """Return by namespace how many frames the capture has lost."""
@@ -310,6 +311,11 @@ class Network(Changing):
         self._processes.append(program)
         program.wait_ready(ready, timeout=timeout)
         return program
+
+    @property
+    def logs(self) -> str:
+        """What each program that was started here has written, one after the other; empty without any."""
+        return "\n".join(program.log() for program in self._processes)
 
     def tap(self, dev: Interface) -> Tap:
         """Return the program's side of a declared tap device: what is written there, the interface receives."""
