@@ -1,0 +1,113 @@
+"""The commands by name: what each is for, its examples, and the module that is imported when it is asked for.
+
+Typer knows a command by its function, and so would import every command to print one line on each.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+
+class Command(NamedTuple):
+    """A command: `where` is the module below pktlab.cli and its function or Typer, `short` its line in the list."""
+
+    where: str
+    short: str
+    examples: str
+    statuses: str = ""
+
+    @property
+    def epilog(self) -> str:
+        """What its help ends with; \\b keeps lines as they are."""
+        text = "\b\nExample:\n" + _indented(self.examples)
+        return text + ("\n\n\b\nExit status:\n" + _indented(self.statuses) if self.statuses else "")
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+_ENDS = """2  wrong use: unknown lab, unreadable file, bad option
+3  this machine cannot run labs (see pktlab doctor)
+"""
+
+COMMANDS = {
+    "list": Command(
+        "list:list_labs",
+        "Labs: name, acts, needs, claim in one line.",
+        "pktlab list\npktlab list --json | jq -r '.labs[].name'",
+    ),
+    "show": Command(
+        "show:show",
+        "A lab: story, drawing, topology, acts.",
+        "pktlab show bridge_swallows_arp_reply\npktlab show ./my_lab.py",
+    ),
+    "run": Command(
+        "run:run",
+        "Run labs and tell what the packets did.",
+        "pktlab run bridge_swallows_arp_reply\n"
+        "pktlab run --all -j 4 --json results.json\n"
+        "pktlab run ./my_lab.py -k port --captures /tmp/captures",
+        f"0  all passed, or skipped with a reason\n1  an expectation failed\n{_ENDS}4  inconclusive: frames were lost",
+    ),
+    "ablate": Command(
+        "ablate:ablate",
+        "Which acts break without which setting.",
+        "pktlab ablate bridge_swallows_arp_reply -k address_on_the_port\npktlab ablate --all --strict",
+        "0  the table is whole; with --strict, nothing in it is idle or vacuous\n"
+        "1  an act fails with nothing taken away; with --strict, something is idle or vacuous\n"
+        f"{_ENDS}4  inconclusive: frames were lost with nothing taken away",
+    ),
+    "sweep": Command(
+        "sweep:sweep",
+        "Acts under every combination of values, and what decides.",
+        "pktlab sweep bridge_swallows_arp_reply -k address_on_the_port \\\n"
+        "    --set 'host:net.ipv4.conf.{veth0,veth1,all}.accept_local=0,1' \\\n"
+        "    --set 'host:net.ipv4.conf.{veth0,veth1,all}.rp_filter=0,1,2'\n"
+        "pktlab sweep switch_learns_hub_floods -k tables --set box/switch:ageing_time=0,300",
+        f"0  the table is whole\n1  an act ended before its last question\n{_ENDS}4  inconclusive: frames were lost",
+    ),
+    "claims": Command(
+        "claims:claims",
+        "Each claim of the documents with its verdict.",
+        "pktlab claims\npktlab claims --declared --json",
+    ),
+    "cni": Command(
+        "cni:cni",
+        "What CNI plugins do to a host and a pod.",
+        "pktlab cni add --conf net.conflist\npktlab cni del --conf net.conflist --path ./bin",
+    ),
+    "doctor": Command("doctor:doctor", "What this machine can and cannot run.", "pktlab doctor"),
+}
+
+
+class Commands(TyperGroup):
+    """The group of all commands, each imported when it is run or its own help is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order in which help lists them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command; None for a name that is none."""
+        command = COMMANDS.get(cmd_name)
+        if command is None:
+            return None
+        module, _, name = command.where.partition(":")
+        found = getattr(import_module(f"pktlab.cli.{module}"), name)
+        words: dict[str, Any] = {"short_help": command.short, "epilog": command.epilog}
+        alone = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=dict(self.context_settings))
+        if isinstance(found, typer.Typer):
+            alone.add_typer(found, name=cmd_name, **words)
+            return typer.main.get_group(alone).commands[cmd_name]
+        alone.command(cmd_name, **words)(found)
+        return typer.main.get_command(alone)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write one line on each for `pktlab --help`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.short) for name, command in COMMANDS.items()])
