@@ -116,6 +116,22 @@ class Table:
         """Return the acts of which no expectation ever broke, though each setting was tried."""
         return [act for act in self.sound if all(self._says_nothing(n, act) for n in range(len(self.removals)))]
 
+    def undetermined(self) -> tuple[list[Removal], list[str]]:
+        """Return the settings that may be idle and the acts that may be vacuous: none says they are not, and of some
+        run no answer came, since frames were lost or the act skipped itself.
+        """
+        settings = [
+            removal for n, removal in enumerate(self.removals) if self._unknown([each for _, each in self.row(n)])
+        ]
+        acts = [act for act in self.sound if self._unknown([self.cells[n, act] for n in range(len(self.removals))])]
+        return [removal for removal in settings if not removal.setting.scenery], acts
+
+    @staticmethod
+    def _unknown(cells: list[Cell]) -> bool:
+        if any(each.outcome == BREAKS and not each.fault for each in cells):
+            return False
+        return any(each.outcome not in (HOLDS, BREAKS) for each in cells)
+
     def mislabelled(self) -> list[tuple[Removal, list[str]]]:
         """Return what is marked as scenery by the lab, though acts depend on it, with these acts."""
         found = []
@@ -137,6 +153,7 @@ class Table:
     def as_json(self) -> dict[str, Any]:
         """Return the table as JSON data."""
         idle, vacuous = self.idle(), self.vacuous()
+        unknown_settings, unknown_acts = self.undetermined()
         return {
             "lab": self.lab,
             "acts": [
@@ -145,6 +162,7 @@ class Table:
                     "status": "passed" if self.whole[act].outcome == HOLDS else _status(self.whole[act]),
                     "reason": self.whole[act].expectation,
                     "vacuous": act in vacuous,
+                    "undetermined": act in unknown_acts,
                 }
                 for act in self.acts
             ],
@@ -155,6 +173,7 @@ class Table:
                     "line": removal.setting.origin.line,
                     "scenery": removal.setting.scenery,
                     "idle": removal in idle,
+                    "undetermined": removal in unknown_settings,
                     "takes": [each.command for each in self.takes[number]],
                     "acts": [
                         {"act": act, "outcome": each.outcome, "expectation": each.expectation}

@@ -86,6 +86,21 @@ def test_vacuous_is_an_act_of_which_no_expectation_breaks() -> None:
     assert filled(nothing | {(5, "test_a"): Cell("skipped")}, ["test_a"]).vacuous() == []
 
 
+def test_undetermined_is_what_may_be_idle_or_vacuous() -> None:
+    """A run that gave no answer is no proof that something is needed; nor is one needed where another run has it."""
+    held = {(number, "test_a"): Cell(HOLDS) for number in range(6)}
+    for unknown in ("skipped", "inconclusive"):
+        table = filled(held | {(5, "test_a"): Cell(unknown)}, ["test_a"])
+        assert ([removal.words for removal in table.undetermined()[0]], table.undetermined()[1]) == (
+            ["ip -n host addr add 10.0.0.1/24 dev a0"],
+            ["test_a"],
+        )
+        table = filled(held | {(5, "test_a"): Cell(unknown)}, ["test_a", "test_b"])
+        assert table.undetermined() == ([], ["test_a"])
+        assert filled({(5, "test_a"): Cell(unknown)}, ["test_a", "test_b"]).undetermined() == ([], [])
+    assert filled(held, ["test_a"]).undetermined() == ([], [])
+
+
 @given(st.lists(OUTCOMES, min_size=12, max_size=12), st.lists(OUTCOMES, min_size=2, max_size=2))
 def test_only_what_was_seen_is_said(cells: list[str], whole: list[str]) -> None:
     acts = ["test_a", "test_b"]
@@ -242,7 +257,20 @@ def test_strict_fails_on_either(lab: Path) -> None:
     )
     said = ablate(str(lab), "--strict")
     assert (said.status, said.err) == (0, "")
+    assert "unknown" not in said.out
     assert "every setting is needed, and every act needs some" in said.out
+
+
+def test_strict_is_inconclusive_where_a_run_gave_no_answer(lab: Path) -> None:
+    lab.write_text(
+        LAB.partition("far.nft(")[0]
+        + "def test_skipped(net: Network) -> None:\n"
+        + "    if len(net.routes(far)) != 1 or len(net.routes(host)) != 3:\n        pytest.skip('nothing to see')\n"
+    )
+    said = ablate(str(lab), "--strict")
+    assert (said.status, said.err) == (4, ""), said
+    assert "  unknown  test_skipped: nothing broke, but some run gave no answer\n" in said.out
+    assert ablate(str(lab)).status == 0
 
 
 def test_an_act_that_fails_with_nothing_taken_away_says_nothing(lab: Path) -> None:

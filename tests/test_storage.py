@@ -67,6 +67,32 @@ def test_a_file_has_its_limit() -> None:
     assert [kept.data(row) for row in range(12)] == [bytes(1000)] * 12
 
 
+def test_rows_have_their_limit() -> None:
+    """Their columns stay in memory, wherever the bytes are."""
+    kept = Storage(segment=4096, rows=3)
+    for _ in range(3):
+        kept.add(b"frame", 0, 0)
+    with pytest.raises(Full, match="a capture keeps 3 frames at most"):
+        kept.add(b"frame", 0, 0)
+    assert len(kept) == 3
+    with pytest.raises(Full):
+        kept.room(1)
+
+
+@pytest.mark.parametrize("ring", [False, True])
+@sandboxed
+def test_more_frames_than_there_are_rows_for_are_counted_as_lost(ring: bool) -> None:
+    """Whether they come by a socket, or out of a ring's blocks that are taken apart when all have come."""
+    topology = pair()
+    one = topology.namespaces["a"].devices["eth0"]
+    storage.ROW_LIMIT = 50
+    with Network(topology) as net:
+        told = r"lost 150 frames.*a capture keeps 50 frames at most"
+        with pytest.raises(Inconclusive, match=told), net.capture(ring=ring):
+            net.send([HEADER + bytes(50)] * 100, dev=one)
+        assert len(net.recording.frames) == 50
+
+
 def tmpfs(size: int) -> str:
     folder = "/run/small"
     os.mkdir(folder)

@@ -58,7 +58,8 @@ def ablate(
     outcomes = {each.outcome for table in tables for each in table.whole.values()}
     if ablation.BREAKS in outcomes or (strict and any(table.idle() or table.vacuous() for table in tables)):
         return FAILED
-    return INCONCLUSIVE if "inconclusive" in outcomes else PASSED
+    unknown = strict and any(any(table.undetermined()) for table in tables)
+    return INCONCLUSIVE if unknown or "inconclusive" in outcomes else PASSED
 
 
 def _tables(labs: Sequence[labfile.LabFile], keyword: str, jobs: int) -> list[Table]:
@@ -135,11 +136,12 @@ def _row(table: Table, number: int, width: int) -> Iterator[Line]:
 
 def _summary(table: Table, width: int) -> Iterator[Line]:
     idle, vacuous = table.idle(), table.vacuous()
+    unknown = [f"{_place(removal)}: {removal.words}" for removal in table.undetermined()[0]] + table.undetermined()[1]
     count = f"{len(table.removals)} settings, {len(table.acts)} act{'s' * (len(table.acts) != 1)}"
     untried = len(table.acts) - len(table.sound)
     if untried:
         yield [Span(f"  {count}, of which {untried} did not pass as they stand: no setting can be called idle", "mark")]
-    elif not idle and not vacuous:
+    elif not idle and not vacuous and not unknown:
         yield [Span(f"  {count}: "), Span("every setting is needed, and every act needs some", "passed")]
     else:
         yield [Span(f"  {count}")]
@@ -147,6 +149,8 @@ def _summary(table: Table, width: int) -> Iterator[Line]:
         yield [Span("  idle     ", "failed"), Span(f"{_place(removal)}: {removal.words}")]
     for act in vacuous:
         yield [Span("  vacuous  ", "failed"), Span(f"{act}: no expectation of it breaks, whatever is taken away")]
+    for words in unknown:
+        yield [Span("  unknown  ", "inconclusive"), Span(f"{words}: nothing broke, but some run gave no answer")]
     for removal, acts in table.mislabelled():
         who = ", ".join(acts) if len(acts) <= _NAMED else f"{len(acts)} acts"
         text = f"{_place(removal)}: marked as scenery, but {who} cannot do without: {removal.words}"

@@ -60,7 +60,8 @@ COMMANDS = {
         "pktlab ablate bridge_swallows_arp_reply -k address_on_the_port\npktlab ablate --all --strict",
         "0  the table is whole; with --strict, nothing in it is idle or vacuous\n"
         "1  an act fails with nothing taken away; with --strict, something is idle or vacuous\n"
-        f"{_ENDS}4  inconclusive: frames were lost with nothing taken away",
+        f"{_ENDS}4  inconclusive: frames were lost with nothing taken away; with --strict, a run without\n"
+        "   something gave no answer, and nothing else tells whether it is needed",
     ),
     "sweep": Command(
         "sweep:sweep",

@@ -253,7 +253,10 @@ class Ring:
                 start, size = tagged(block, packet)
                 if packet.protocol == ETH_P_MARKER and marker(bytes(block[start : start + size]), packet.time, where):
                     continue
-                self._storage.row(segment, offset + start, size, packet.time, where)
+                try:
+                    self._storage.row(segment, offset + start, size, packet.time, where)
+                except Full:
+                    self.lost += 1
 
     def losses(self) -> int:
         """Return how many frames have been lost since the start."""

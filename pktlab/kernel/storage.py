@@ -1,8 +1,9 @@
 """Where captured frames are kept: their bytes in segments, and four columns of numbers beside them.
 
 A frame costs its own bytes and 24 more; there is no object for each. Segments are memory up to a limit. Beyond it the
-oldest goes to an unlinked temporary file, from which it is read as before (mmap(2)). Where the file system is full,
-what is there stays, and nothing more is kept.
+oldest goes to an unlinked temporary file, from which it is read as before (mmap(2)). The columns stay in memory, and so
+there is a limit of rows too. Where that is reached or the file system is full, what is there stays, and nothing more is
+kept.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ SEGMENT = 4 << 20
 # What a capture may keep in memory, and what in a file besides, both in bytes.
 MEMORY_LIMIT = 256 << 20
 FILE_LIMIT = 16 << 30
+# How many frames: 640 MiB of columns, with those of `pktlab.network.frames`.
+ROW_LIMIT = 1 << 24
 
 
 class Full(Exception):
@@ -44,6 +47,7 @@ class Storage:
         file: int | None = None,
         folder: str | None = None,
         segment: int | None = None,
+        rows: int | None = None,
     ) -> None:
         self.time = array("Q")
         self.place = array("Q")
@@ -55,6 +59,7 @@ class Storage:
         self._size = SEGMENT if segment is None else segment
         self._memory = max(1, (MEMORY_LIMIT if memory is None else memory) // self._size)
         self._file_limit = (FILE_LIMIT if file is None else file) // self._size
+        self._row_limit = ROW_LIMIT if rows is None else rows
         self._folder = folder
         self._used = 0
         self._spilled = 0
@@ -91,7 +96,10 @@ class Storage:
         self.row(segment, offset, size, time, place)
 
     def row(self, segment: int, offset: int, length: int, time: int, place: int) -> None:
-        """Add a frame whose bytes are in a segment already."""
+        """Add a frame whose bytes are in a segment already. Raises Full."""
+        if len(self.length) >= self._row_limit:
+            self.full = Full(f"a capture keeps {self._row_limit} frames at most", "send less in one act")
+            raise self.full
         if not self._run_segments or self._run_segments[-1] != segment:
             self._runs.append(len(self.length))
             self._run_segments.append(segment)
