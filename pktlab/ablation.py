@@ -120,17 +120,18 @@ class Table:
         """Return the settings that may be idle and the acts that may be vacuous: none says they are not, and of some
         run no answer came, since frames were lost or the act skipped itself.
         """
-        settings = [
-            removal for n, removal in enumerate(self.removals) if self._unknown([each for _, each in self.row(n)])
-        ]
-        acts = [act for act in self.sound if self._unknown([self.cells[n, act] for n in range(len(self.removals))])]
-        return [removal for removal in settings if not removal.setting.scenery], acts
-
-    @staticmethod
-    def _unknown(cells: list[Cell]) -> bool:
-        if any(each.outcome == BREAKS and not each.fault for each in cells):
-            return False
-        return any(each.outcome not in (HOLDS, BREAKS) for each in cells)
+        settings = []
+        for number, removal in enumerate(self.removals):
+            found = {each.outcome for _act, each in self.row(number)}
+            if not removal.setting.scenery and BREAKS not in found and found - {HOLDS}:
+                settings.append(removal)
+        acts = []
+        for act in self.sound:
+            cells = [self.cells[number, act] for number in range(len(self.removals))]
+            needs = any(each.outcome == BREAKS and not each.fault for each in cells)
+            if not needs and {each.outcome for each in cells} - {HOLDS, BREAKS}:
+                acts.append(act)
+        return settings, acts
 
     def mislabelled(self) -> list[tuple[Removal, list[str]]]:
         """Return what is marked as scenery by the lab, though acts depend on it, with these acts."""
