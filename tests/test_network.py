@@ -23,6 +23,7 @@ from pktlab.errors import DeadlineExceeded, KernelError, LabError, MachineError,
 from pktlab.interface import Interface
 from pktlab.kernel import tables
 from pktlab.kernel.netlink import Netlink
+from pktlab.kernel.process import Process
 from pktlab.network import Network
 from pktlab.network.seen import Seen
 from pktlab.topology import Device, Namespace, Topology
@@ -428,6 +429,16 @@ def test_start() -> None:
         again = net.start(b, [PYTHON, "-c", SERVER], ready=lambda: Path("/proc/net").exists())
         assert again.pid != server.pid
     assert others() == []
+
+
+@sandboxed
+def test_output_has_what_was_written_before_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the thread that reads it gets no turn, as on a loaded machine."""
+    monkeypatch.setattr(Process, "_read", lambda _self: None)
+    code = "import signal; print('x' * 60000, flush=True); open('/run/written', 'w').close(); signal.pause()"
+    with Network(pair()) as net:
+        program = net.start(net.topology.namespaces["a"], [PYTHON, "-c", code], ready=Path("/run/written").exists)
+        assert program.output == "x" * 60000 + "\n"
 
 
 @sandboxed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import selectors
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from pktlab.kernel.program import environment, program
 _TAIL = 10
 _KEPT = 1 << 18
 _RUN_KEPT = 16 << 20
+# As much as a pipe holds (pipe(7)): one read has all that was written before it.
+_PIPE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,19 +175,31 @@ class Process:
                 start_new_session=True,
                 env=environment(),
             )
+        assert self._child.stdout is not None
+        self._pipe = self._child.stdout.fileno()
+        os.set_blocking(self._pipe, False)
         self._reader = threading.Thread(target=self._read, name=f"output of {self.argv[0]}", daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self._child.stdout is not None
-        descriptor = self._child.stdout.fileno()
-        while data := os.read(descriptor, 1 << 16):
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        while poll.poll():
             with self._news:
-                self._output = (self._output + data)[-_KEPT:]
-                self._news.notify_all()
-        with self._news:
-            self._ended = True
-            self._news.notify_all()
+                if not self._take():
+                    self._ended = True
+                    self._news.notify_all()
+                    return
+
+    def _take(self) -> bool:
+        """Take what is in the pipe; false where nobody can write to it any more. To be called with _news held."""
+        try:
+            data = os.read(self._pipe, _PIPE)
+        except BlockingIOError:
+            return True
+        self._output = (self._output + data)[-_KEPT:]
+        self._news.notify_all()
+        return bool(data)
 
     @property
     def pid(self) -> int:
@@ -194,7 +209,10 @@ class Process:
     @property
     def output(self) -> str:
         """What it has written so far, the last 256 KiB of it."""
-        return self._output.decode(errors="replace")
+        # Rather than what the thread has got round to: a line written before a packet left is here when that arrives.
+        with self._news:
+            self._take()
+            return self._output.decode(errors="replace")
 
     @property
     def running(self) -> bool:

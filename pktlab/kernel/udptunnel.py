@@ -4,8 +4,9 @@
 
 As run_proxy() in pkg/backend/udp/proxy_amd64.c of flannel: a packet read from the device goes, as it is, in a UDP
 packet to the node that has its destination's subnet; what comes in UDP is written to the device. Each lowers the TTL
-by one. It says ``ready`` when the device carries, and a line for each packet: the two system calls that it took, and
-its length in bytes. Runs until it is killed.
+by one. It says ``ready`` when the device carries, and a line for each packet: the two system calls that it takes, and
+its length in bytes. The line comes before the packet goes on: whoever has got the packet finds its lines written. Runs
+until it is killed.
 """
 
 from __future__ import annotations
@@ -54,13 +55,13 @@ def main(device: str, local: str, *routes: str) -> None:
                 packet = lowered(os.read(tun, _LARGEST))
                 to = next((via for subnet, via in ways if ipaddress.IPv4Address(packet[16:20]) in subnet), "")
                 if packet and to:
-                    udp.sendto(packet, (to, int(port)))
                     print(f"read tun, sendto udp {to}: {len(packet)}", flush=True)  # noqa: T201
+                    udp.sendto(packet, (to, int(port)))
             else:
                 data, (sender, _) = udp.recvfrom(_LARGEST)
                 if packet := lowered(data):
-                    os.write(tun, packet)
                     print(f"recvfrom udp {sender}, write tun: {len(packet)}", flush=True)  # noqa: T201
+                    os.write(tun, packet)
 
 
 if __name__ == "__main__":
