@@ -25,13 +25,16 @@ class UnknownLabError(LabError):
 
 @dataclass(frozen=True, slots=True)
 class ActSource:
-    """An act as it is written; `claims` has the items that `pktlab.claims` will attach when it is run."""
+    """An act as it is written: `text` is its whole docstring, `title` the first line of it; `claims` has the items
+    that `pktlab.claims` will attach when it is run.
+    """
 
     name: str
     title: str
     line: int
     claims: list[dict[str, str]] = field(default_factory=list)
     needs: list[str] = field(default_factory=list)
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +191,10 @@ def _blocks(text: str) -> list[str]:
 
 
 def _act(node: ast.FunctionDef, constants: dict[str, ast.expr]) -> ActSource:
-    title = inspect.cleandoc(ast.get_docstring(node) or "").partition("\n")[0]
+    text = inspect.cleandoc(ast.get_docstring(node) or "")
     claims = [claim for decorator in node.decorator_list for claim in _claims(decorator)]
     needs = {need for part in ast.walk(node) for need in _needs(part, constants)}
-    return ActSource(node.name, title, node.lineno, claims, sorted(needs))
+    return ActSource(node.name, text.partition("\n")[0], node.lineno, claims, sorted(needs), text)
 
 
 def _claims(decorator: ast.expr) -> Iterator[dict[str, str]]:

@@ -25,7 +25,7 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("cluster", {"cluster"}),
     (
         "pure",
-        {"ablation", "claimbook", "claims", "cni", "evidence", "frames", "gallery", "labfile", "markdown"}
+        {"ablation", "catalogue", "claimbook", "claims", "cni", "evidence", "frames", "gallery", "labfile", "markdown"}
         | {"report", "sweep", "transcript", "verdict"},
     ),
     ("kernel", {"kernel"}),
