@@ -14,11 +14,11 @@ from scapy.layers.inet import ICMP, IP, UDP
 
 from pktlab import Cluster, Network, Topology
 from pktlab.cluster import Pod
+from pktlab.cluster.cluster import FLAVOURS
 from pktlab.errors import TopologyError
 from pktlab.kernel.udptunnel import lowered
 from pktlab.topology.settings import Nft
 
-FLAVOURS = ("bridge", "vxlan", "host-gw", "udp", "calico", "calico-vxlan", "calico-cross-subnet")
 echo = ICMP(type="echo-request")
 
 
@@ -77,6 +77,17 @@ def test_calico_is_as_felix_and_bird_write_it() -> None:
         "ip route add 10.244.1.2/32 dev calia scope link",
         "ip route add 10.244.1.3/32 dev calib scope link",
     ]
+
+
+def test_calico_with_a_bird_lacks_what_bird_writes_and_nothing_else() -> None:
+    plain, birds = ({s.command for s in three(network).topology.settings} for network in ("calico", "calico-bird"))
+    assert birds <= plain
+    assert {each for each in plain - birds if " -n n1 " in each} == {
+        "ip -n n1 route add blackhole 10.244.1.0/26",
+        "ip -n n1 route add 10.244.2.0/26 via 192.168.0.2 dev eth0",
+        "ip -n n1 route add 10.244.3.0/26 via 192.168.0.3 dev eth0",
+    }
+    assert all(" route add " in each for each in plain - birds)
 
 
 def test_host_gw_has_plain_routes_on_one_lan_only() -> None:
@@ -164,6 +175,18 @@ def test_a_lowered_ttl_keeps_the_checksum_right(payload: bytes, ttl: int) -> Non
 
 
 # On the wire
+
+
+@sandboxed
+def test_two_pods_of_one_node_in_every_flavour() -> None:
+    """Whatever leads to other nodes, and where nothing does."""
+    for network in FLAVOURS:
+        cluster = three(network)
+        a, b = cluster.pods["a"], cluster.pods["b"]
+        with Network(cluster.topology) as net:
+            with net.capture() as seen:
+                assert net.ping(b.ip, dev=a.eth0).ttl == (63 if network.startswith("calico") else 64), network
+            assert seen.path(echo) == [a.eth0, a.veth, b.veth, b.eth0], network
 
 
 @sandboxed
