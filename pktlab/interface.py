@@ -37,7 +37,7 @@ class Interface:
         return (self.netns, self.name) < (other.netns, other.name)
 
     def __str__(self) -> str:
-        return f"{self.netns}/{self.name}"
+        return f"{self.netns}/{self.name}" if self.netns else self.name  # of another program's capture
 
     def __repr__(self) -> str:
         return str(self)

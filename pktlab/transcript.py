@@ -47,9 +47,8 @@ def act(record: ActRecord, *, detail: str = "", width: int = 80) -> list[Line]:
     """
     lines: list[Line] = [[Span("  "), Span(record.name, "name")]]
     lines += [[Span("  "), Span(text, "title")] for text in textwrap.wrap(record.title, max(width - 2, _NARROWEST))]
-    story = _story(record, width)
-    if story:
-        lines += [[], *story]
+    if events := story(record, width):
+        lines += [[], *events]
     return [*lines, [], *_verdict(record, detail, width)]
 
 
@@ -64,17 +63,18 @@ def _bare(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _story(record: ActRecord, width: int) -> list[Line]:
+def story(record: ActRecord, width: int = 80) -> list[Line]:
+    """Tell the packets and the questions of an act in the order of events, without its name and its verdict."""
     short = names(record)
     packets: list[tuple[str, str]] = []
     told: list[tuple[str, int]] = []
     previous = ""
     repeats: list[int] = []
-    story = record.story or [
+    events = record.story or [
         *(("packet", index) for index in range(len(record.packets))),
         *(("observation", index) for index in range(len(record.observations))),
     ]
-    for kind, index in story:
+    for kind, index in events:
         if kind == "packet":
             told_packet = (_words(record.packets[index]), _path(record.packets[index], short))
             if previous == "packet" and packets[-1] == told_packet:

@@ -13,13 +13,11 @@ from typing import Any
 from pktlab.act import Captured, Observation, Packet
 from pktlab.errors import KernelError
 from pktlab.frame import Frame
-from pktlab.frames import annotate, pcapng
+from pktlab.frames import annotate, pcapng, telling
 from pktlab.frames.dissect import Pattern
 from pktlab.frames.headers import VXLAN_PORTS
 from pktlab.frames.journey import Journey, follow
 from pktlab.frames.kinship import Family
-from pktlab.frames.path import path_of
-from pktlab.frames.words import words
 from pktlab.interface import Interface
 from pktlab.kernel.storage import Storage
 from pktlab.network.completeness import Proof
@@ -142,22 +140,11 @@ class Recording:
     def packets(self) -> list[Packet]:
         """Return every packet as the transcript tells it; in a flood, the first of them."""
         began = self.frames[0].time if len(self.frames) else 0
-        return [
-            Packet(
-                number=journey.number,
-                time=(journey.frames[0].time - began) / 1e9,
-                words=words(journey.frames[0].data, vxlan_ports=self.vxlan_ports),
-                path=[str(interface) for interface in path_of(journey.frames)],
-                frames=[frame.number for frame in journey.frames],
-            )
-            for journey in self.journeys
-        ]
+        return telling.packets(self.journeys, began, vxlan_ports=self.vxlan_ports)
 
     def story(self) -> list[tuple[str, int]]:
         """Return packets and observations in the order of events, as the transcript tells them."""
-        events = [((journey.frames[0].number, 0, i), ("packet", i)) for i, journey in enumerate(self.journeys)]
-        events += [((at, 1, i), ("observation", i)) for i, at in enumerate(self._asked_at)]
-        return [event for _place, event in sorted(events)]
+        return telling.story(self.journeys, self._asked_at)
 
     def write(
         self,
