@@ -7,6 +7,7 @@ A setting is data. `command` is how iproute2, sysctl or nft would say it, and is
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from dataclasses import dataclass, field
 
 from pktlab.interface import Interface
@@ -62,11 +63,17 @@ class Link(Setting):
         """The interfaces that come into being with this link."""
         return (self.device,)
 
-    def _add(self, *words: object) -> str:
-        name = f"ip -n {self.netns} link add {self.device.name}"
-        address = ["address", self.mac] if self.mac else []
-        mtu = ["mtu", self.mtu] if self.mtu else []
-        return " ".join(map(str, [name, *address, *mtu, *words]))
+    @property
+    def command(self) -> str:
+        return self.creation()
+
+    def creation(self, *, numbered: bool = False) -> str:
+        """The command that creates it; if `numbered`, with its ifindex, unless it is a tap or tun."""
+        raise NotImplementedError
+
+    def _add(self, numbered: bool, *words: object) -> str:
+        name = [f"ip -n {self.netns} link add {_name(self.device)}"]
+        return " ".join(map(str, [*name, *_head(numbered, self.device, self.mac, self.mtu), *words]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +84,10 @@ class Veth(Link):
     peer_mac: str = ""
     peer_mtu: int | None = None
 
-    @property
-    def command(self) -> str:
-        place = f" netns {self.peer.netns}" if self.peer.netns != self.netns else ""
-        return self._add(f"type veth peer name {self.peer.name}{place} address {self.peer_mac}")
+    def creation(self, *, numbered: bool = False) -> str:
+        place = [f"netns {self.peer.netns}"] if self.peer.netns != self.netns else []
+        head = _head(numbered, self.peer, self.peer_mac, self.peer_mtu)
+        return self._add(numbered, f"type veth peer name {_name(self.peer)}", *place, *head)
 
     @property
     def creates(self) -> tuple[Interface, ...]:
@@ -97,9 +104,9 @@ class Bridge(Link):
     mcast_snooping: bool
     group_fwd_mask: int
 
-    @property
-    def command(self) -> str:
+    def creation(self, *, numbered: bool = False) -> str:
         return self._add(
+            numbered,
             f"type bridge ageing_time {self.ageing_time * 100:.0f} stp_state {int(self.stp)}",
             f"forward_delay {self.forward_delay * 100:.0f} mcast_snooping {int(self.mcast_snooping)}",
             f"group_fwd_mask {self.group_fwd_mask}",
@@ -122,13 +129,14 @@ class Vxlan(Link):
         """4 or 6: that of the outer header."""
         return 6 if ":" in self.local + self.remote else 4
 
-    @property
-    def command(self) -> str:
+    def creation(self, *, numbered: bool = False) -> str:
         words = [f"type vxlan id {self.id} dstport {self.dstport}"]
         words += [f"local {self.local}"] if self.local else []
-        words += [f"remote {self.remote}"] if self.remote else []
-        words += [f"dev {self.dev.name}"] if self.dev else []
-        return self._add(*words, "" if self.learning else "nolearning").rstrip()
+        many = bool(self.remote) and ipaddress.ip_address(self.remote).is_multicast
+        words += [f"{'group' if many else 'remote'} {self.remote}"] if self.remote else []
+        words += [f"dev {_name(self.dev)}"] if self.dev else []
+        words += [] if self.learning else ["nolearning"]
+        return self._add(numbered, *words)
 
     @property
     def devices(self) -> tuple[Interface, ...]:
@@ -139,19 +147,20 @@ class Vxlan(Link):
 class Tap(Link):
     """A tap device: a program on the other side reads and writes its frames."""
 
-    @property
-    def command(self) -> str:
-        return f"ip -n {self.netns} tuntap add {self.device.name} mode tap"
+    def creation(self, *, numbered: bool = False) -> str:
+        name = _name(self.device)
+        mac = f"\nip -n {self.netns} link set {name} address {self.mac}" if self.mac else ""
+        return f"ip -n {self.netns} tuntap add {name} mode tap{mac}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tun(Link):
     """A tun device: a program that attaches to it reads and writes bare IP packets; until then it has no carrier."""
 
-    @property
-    def command(self) -> str:
-        mtu = f"\nip -n {self.netns} link set {self.device.name} mtu {self.mtu}" if self.mtu else ""
-        return f"ip -n {self.netns} tuntap add {self.device.name} mode tun{mtu}"
+    def creation(self, *, numbered: bool = False) -> str:
+        name = _name(self.device)
+        mtu = f"\nip -n {self.netns} link set {name} mtu {self.mtu}" if self.mtu else ""
+        return f"ip -n {self.netns} tuntap add {name} mode tun{mtu}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,9 +170,8 @@ class Macvlan(Link):
     link: Interface
     mode: str
 
-    @property
-    def command(self) -> str:
-        return self._add(f"link {self.link.name} type macvlan mode {self.mode}")
+    def creation(self, *, numbered: bool = False) -> str:
+        return self._add(numbered, f"link {_name(self.link)} type macvlan mode {self.mode}")
 
     @property
     def devices(self) -> tuple[Interface, ...]:
@@ -190,7 +198,7 @@ class Up(OnDevice):
 
     @property
     def command(self) -> str:
-        return self._ip(f"link set {self.device.name} up")
+        return self._ip(f"link set {_name(self.device)} up")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +209,7 @@ class Port(OnDevice):
 
     @property
     def command(self) -> str:
-        return self._ip(f"link set {self.device.name} master {self.bridge.name}")
+        return self._ip(f"link set {_name(self.device)} master {_name(self.bridge)}")
 
     @property
     def devices(self) -> tuple[Interface, ...]:
@@ -214,7 +222,7 @@ class Hairpin(OnDevice):
 
     @property
     def command(self) -> str:
-        return f"bridge -n {self.netns} link set dev {self.device.name} hairpin on"
+        return f"bridge -n {self.netns} link set dev {_name(self.device)} hairpin on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +238,7 @@ class Address(OnDevice):
 
     @property
     def command(self) -> str:
-        return self._ip(f"addr add {self.address} dev {self.device.name}")
+        return self._ip(f"addr add {self.address} dev {_name(self.device)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +250,7 @@ class Neighbour(OnDevice):
 
     @property
     def command(self) -> str:
-        return self._ip(f"neigh add {self.address} lladdr {self.mac} dev {self.device.name} nud permanent")
+        return self._ip(f"neigh add {self.address} lladdr {self.mac} dev {_name(self.device)} nud permanent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,8 +263,8 @@ class FdbEntry(OnDevice):
     @property
     def command(self) -> str:
         if self.dst:
-            return f"bridge -n {self.netns} fdb append {self.mac} dev {self.device.name} dst {self.dst}"
-        return f"bridge -n {self.netns} fdb add {self.mac} dev {self.device.name} master static"
+            return f"bridge -n {self.netns} fdb append {self.mac} dev {_name(self.device)} dst {self.dst}"
+        return f"bridge -n {self.netns} fdb add {self.mac} dev {_name(self.device)} master static"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +287,7 @@ class Route(Setting):
         words = [self.type] if self.type != "unicast" else []
         words += [self.dst]
         words += [f"via {self.via}"] if self.via else []
-        words += [f"dev {self.device.name}"] if self.device else []
+        words += [f"dev {_name(self.device)}"] if self.device else []
         words += [f"src {self.src}"] if self.src else []
         words += [f"metric {self.metric}"] if self.metric is not None else []
         words += [f"table {self.table}"] if self.table is not None else []
@@ -289,7 +297,7 @@ class Route(Setting):
 
     @property
     def command(self) -> str:
-        return f"ip -n {self.netns} route add {self.words}"
+        return f"ip -n {self.netns} {'-6 ' if self.family == 6 else ''}route add {self.words}"
 
     @property
     def devices(self) -> tuple[Interface, ...]:
@@ -319,10 +327,12 @@ class Rule(Setting):
         words = [f"priority {self.priority}"] if self.priority is not None else []
         words += [f"from {self.src or 'all'}"]
         words += [f"to {self.dst}"] if self.dst else []
-        words += [f"iif {self.iif.name}"] if self.iif else []
-        words += [f"oif {self.oif.name}"] if self.oif else []
+        words += [f"iif {_name(self.iif)}"] if self.iif else []
+        words += [f"oif {_name(self.oif)}"] if self.oif else []
         words += [f"fwmark {self.fwmark}"] if self.fwmark is not None else []
-        return f"ip -n {self.netns} rule add {' '.join(words)} table {self.table}"
+        # Without -6, iproute2 takes the address for one of IPv4.
+        family = "-6 " if ":" in self.src + self.dst else ""
+        return f"ip -n {self.netns} {family}rule add {' '.join(words)} table {self.table}"
 
     @property
     def devices(self) -> tuple[Interface, ...]:
@@ -340,7 +350,7 @@ class Sysctl(Setting):
     @property
     def command(self) -> str:
         name = self.key if "." in self.key else self.key.replace("/", ".")
-        return f"ip netns exec {self.netns} sysctl -w {name}={self.value}"
+        return f"ip netns exec {self.netns} sysctl -w {shlex.quote(f'{name}={self.value}')}"
 
     @property
     def devices(self) -> tuple[Interface, ...]:
@@ -356,3 +366,14 @@ class Nft(Setting):
     @property
     def command(self) -> str:
         return f"ip netns exec {self.netns} nft -f - <<'EOF'\n{self.ruleset.strip()}\nEOF"
+
+
+def _name(device: Interface) -> str:
+    """An interface's name as a word of the shell: it may contain whatever is no blank, slash, colon or percent sign."""
+    return shlex.quote(device.name)
+
+
+def _head(numbered: bool, device: Interface, mac: str, mtu: int | None) -> list[str]:
+    """What `ip link add` says of an interface of any kind."""
+    index = [f"index {device.index}"] if numbered else []
+    return [*index, *([f"address {mac}"] if mac else []), *([f"mtu {mtu}"] if mtu else [])]
