@@ -40,16 +40,34 @@ def follow(frames: Iterable[Frame], *, vxlan_ports: frozenset[int] = VXLAN_PORTS
 
     Sets `Frame.packet`. Takes about the same time for each frame, however many there are.
     """
-    ways: list[_Way] = []
-    same: dict[_Key, _Candidates] = {}  # strict key -> journeys
-    near: dict[_Key, _Candidates] = {}  # (loose key, namespace) -> journeys seen there
-    read: dict[bytes, _Keys] = {}
+    follower = Follower(vxlan_ports=vxlan_ports)
     for frame in frames:
-        keys = read.get(frame.data)
+        follower.add(frame)
+    return follower.journeys
+
+
+class Follower:
+    """Sorts frames into journeys one by one, in true order: what a frame belongs to hangs on no later one.
+
+    `number` is that of the first packet. `journeys` has all packets so far, and with them every frame.
+    """
+
+    def __init__(self, *, vxlan_ports: frozenset[int] = VXLAN_PORTS, number: int = 1) -> None:
+        self.journeys: list[Journey] = []
+        self._vxlan_ports = vxlan_ports
+        self._number = number
+        self._same: dict[_Key, _Candidates] = {}  # strict key -> journeys
+        self._near: dict[_Key, _Candidates] = {}  # (loose key, namespace) -> journeys seen there
+        self._read: dict[bytes, _Keys] = {}
+
+    def add(self, frame: Frame) -> Journey:
+        """Return the journey that the frame belongs to, which it begins if there is none; sets `Frame.packet`."""
+        same, near = self._same, self._near
+        keys = self._read.get(frame.data)
         if keys is None:
-            if len(read) >= _REMEMBERED:
-                read.clear()
-            keys = read[frame.data] = _keys(parse(frame.data, vxlan_ports=vxlan_ports), frame.data)
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            keys = self._read[frame.data] = _keys(parse(frame.data, vxlan_ports=self._vxlan_ports), frame.data)
         place = (frame.interface, frame.direction, keys.tunnels)
         strict = (keys.loose, keys.ends)
         here = (keys.loose, frame.interface.netns)
@@ -59,15 +77,15 @@ def follow(frames: Iterable[Frame], *, vxlan_ports: frozenset[int] = VXLAN_PORTS
         if way is None and keys.ends and (group := near.get(here)):
             way = group.rewritten(place, frame, keys)
         if way is None:
-            way = _Way(Journey(len(ways) + 1))
-            ways.append(way)
+            way = _Way(Journey(self._number + len(self.journeys)))
+            self.journeys.append(way.journey)
         for index, key in ((same, strict), (near, here)) if keys.ends else ((same, strict),):
             group = index.get(key)
             if group is None:
                 group = index[key] = _Candidates()
             group.add(way)
         way.extend(place, frame, keys)
-    return [way.journey for way in ways]
+        return way.journey
 
 
 def loose_key(data: bytes, vxlan_ports: frozenset[int] = VXLAN_PORTS) -> tuple[Any, ...]:

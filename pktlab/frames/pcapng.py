@@ -11,14 +11,35 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from struct import calcsize, pack, unpack_from
+from struct import calcsize, unpack_from
 from typing import Any, BinaryIO
 
 from pktlab.errors import LabError
 from pktlab.frame import IN, OUT, Frame
+from pktlab.frames.section import (
+    COMMENT,
+    DIRECTIONS,
+    EPB_FLAGS,
+    EPB_PACKETID,
+    ETHERNET,
+    IF_DESCRIPTION,
+    IF_MACADDR,
+    IF_NAME,
+    IF_TSOFFSET,
+    IF_TSRESOL,
+    INTERFACE,
+    ISB_IFDROP,
+    NAMES,
+    PACKET,
+    SECTION,
+    SHB_HARDWARE,
+    SHB_OS,
+    SHB_USERAPPL,
+    STATISTICS,
+    Writer,
+)
 from pktlab.interface import Interface
 
-_SECTION, _INTERFACE, _NAMES, _STATISTICS, _PACKET = 0x0A0D0D0A, 1, 4, 5, 6
 _BYTE_ORDER = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 # Classic pcap: byte order and nanoseconds in one unit of a record's fraction.
 _PCAP = {
@@ -27,15 +48,6 @@ _PCAP = {
     b"\xa1\xb2\x3c\x4d": (">", 1),
     b"\x4d\x3c\xb2\xa1": ("<", 1),
 }
-_ETHERNET = 1  # LINKTYPE_ETHERNET; what AF_PACKET gives of lo is Ethernet, too
-_COMMENT = 1
-_SHB_HARDWARE, _SHB_OS, _SHB_USERAPPL = 2, 3, 4
-_IF_NAME, _IF_DESCRIPTION, _IF_MACADDR, _IF_TSRESOL, _IF_TSOFFSET = 2, 3, 6, 9, 14
-_EPB_FLAGS, _EPB_PACKETID = 2, 5
-_ISB_STARTTIME, _ISB_ENDTIME, _ISB_IFRECV, _ISB_IFDROP, _ISB_USRDELIV = 2, 3, 4, 5, 8
-_DIRECTIONS = {IN: 1, OUT: 2}  # epb_flags, bits 0 and 1
-
-_Option = tuple[int, bytes]
 
 
 @dataclass(slots=True)
@@ -75,53 +87,19 @@ def write(
     `Frame.number`, `names` by IP address, `dropped` counts the frames lost on an interface,
     `notes` are comments on interfaces.
     """
-    index = {interface: position for position, interface in enumerate(dict.fromkeys(interfaces))}
-    texts = [(_COMMENT, section_comment), (_SHB_HARDWARE, hardware), (_SHB_OS, os), (_SHB_USERAPPL, application)]
-    section = pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
-    file.write(_block(_SECTION, section + _options([(code, text.encode()) for code, text in texts if text])))
-    for interface in index:
-        file.write(_block(_INTERFACE, pack("<HHI", _ETHERNET, 0, 0) + _options(_described(interface))))
-    if names:
-        records = b"".join(_name_record(address, name) for address, name in names.items())
-        file.write(_block(_NAMES, records + bytes(4)))
+    writer = Writer(
+        file,
+        interfaces,
+        names=names,
+        section_comment=section_comment,
+        hardware=hardware,
+        os=os,
+        application=application,
+    )
     comments = comments or {}
-    counts, first, last = dict.fromkeys(index, 0), None, 0
     for frame in frames:
-        if frame.interface not in index:
-            index[frame.interface], counts[frame.interface] = len(index), 0
-            file.write(_block(_INTERFACE, pack("<HHI", _ETHERNET, 0, 0) + _options(_described(frame.interface))))
-        counts[frame.interface] += 1
-        first, last = frame.time if first is None else min(first, frame.time), max(last, frame.time)
-        options = [(_COMMENT, text.encode()) for text in comments.get(frame.number, ())]
-        options.append((_EPB_FLAGS, pack("<I", _DIRECTIONS.get(frame.direction, 0))))
-        if frame.packet:
-            options.append((_EPB_PACKETID, pack("<Q", frame.packet)))
-        fixed = pack(
-            "<IIIII", index[frame.interface], *_halves(frame.time), len(frame.data), max(frame.length, len(frame.data))
-        )
-        file.write(_block(_PACKET, fixed + _padded(frame.data) + _options(options)))
-    _write_statistics(file, counts, (first or 0, last), dropped or {}, notes or {})
-
-
-def _write_statistics(
-    file: BinaryIO,
-    counts: Mapping[Interface, int],
-    times: tuple[int, int],
-    dropped: Mapping[Interface, int],
-    notes: Mapping[Interface, str],
-) -> None:
-    start, end = (pack("<II", *_halves(time)) for time in times)
-    for position, (interface, seen) in enumerate(counts.items()):
-        lost = dropped.get(interface, 0)
-        options = [
-            *([(_COMMENT, notes[interface].encode())] if interface in notes else []),
-            (_ISB_STARTTIME, start),
-            (_ISB_ENDTIME, end),
-            (_ISB_IFRECV, pack("<Q", seen + lost)),
-            (_ISB_IFDROP, pack("<Q", lost)),
-            (_ISB_USRDELIV, pack("<Q", seen)),
-        ]
-        file.write(_block(_STATISTICS, pack("<I", position) + end + _options(options)))
+        writer.frame(frame, comments.get(frame.number, ()))
+    writer.finish(dropped, notes)
 
 
 def read(file: BinaryIO) -> Capture:
@@ -188,11 +166,11 @@ class _Reader:
             kind = "an empty file" if not self.data else "no pcapng file: it does not start with a section header block"
             raise self.wrong(0, kind)
         readers: dict[int, Callable[[int, int], Frame | None]] = {
-            _SECTION: self.section,
-            _INTERFACE: self.interface,
-            _NAMES: self.names,
-            _STATISTICS: self.statistics,
-            _PACKET: self.packet,
+            SECTION: self.section,
+            INTERFACE: self.interface,
+            NAMES: self.names,
+            STATISTICS: self.statistics,
+            PACKET: self.packet,
         }
         at = 0
         while at < len(self.data):
@@ -236,27 +214,27 @@ class _Reader:
         if major != 1:
             raise self.wrong(at + 4, f"pcapng of version {major} is not known")
         self.described = []
-        names = {_COMMENT: "section_comment", _SHB_HARDWARE: "hardware", _SHB_OS: "os", _SHB_USERAPPL: "application"}
+        names = {COMMENT: "section_comment", SHB_HARDWARE: "hardware", SHB_OS: "os", SHB_USERAPPL: "application"}
         for code, _, value in self.options(at + 16, end):
             if code in names and not getattr(self.capture, names[code]):
                 setattr(self.capture, names[code], _text(value))
 
     def interface(self, at: int, end: int) -> None:
         link, _, _ = self.unpack("HHI", at, end, "an interface description")
-        if link != _ETHERNET:
-            raise self.wrong(at, f"link type {link} is not Ethernet ({_ETHERNET})")
+        if link != ETHERNET:
+            raise self.wrong(at, f"link type {link} is not Ethernet ({ETHERNET})")
         name, kind, mac, described = f"if{len(self.described)}", "", "", _Described(Interface("", ""))
         for code, offset, value in self.options(at + 8, end):
-            if code == _IF_NAME:
+            if code == IF_NAME:
                 name = _text(value)
-            elif code == _IF_DESCRIPTION:
+            elif code == IF_DESCRIPTION:
                 kind = _text(value)
-            elif code == _IF_MACADDR:
+            elif code == IF_MACADDR:
                 mac = value.hex(":")
-            elif code == _IF_TSRESOL:
+            elif code == IF_TSRESOL:
                 exponent = self.number(value, 1, offset)
                 described.units = 2 ** (exponent & 0x7F) if exponent & 0x80 else 10**exponent
-            elif code == _IF_TSOFFSET:
+            elif code == IF_TSOFFSET:
                 seconds = self.number(value, 8, offset)
                 described.offset = seconds - (1 << 64 if seconds >> 63 else 0)
         netns, _, bare = name.rpartition("/")
@@ -280,11 +258,11 @@ class _Reader:
         number = self.count = self.count + 1
         frame = Frame(number, time, described.interface, IN, self.data[start : start + kept], length)
         for code, offset, value in self.options(start + kept + -kept % 4, end):
-            if code == _COMMENT:
+            if code == COMMENT:
                 self.capture.comments.setdefault(number, []).append(_text(value))
-            elif code == _EPB_FLAGS:
-                frame.direction = OUT if self.number(value, 4, offset) & 3 == _DIRECTIONS[OUT] else IN
-            elif code == _EPB_PACKETID:
+            elif code == EPB_FLAGS:
+                frame.direction = OUT if self.number(value, 4, offset) & 3 == DIRECTIONS[OUT] else IN
+            elif code == EPB_PACKETID:
                 frame.packet = self.number(value, 8, offset)
         return frame
 
@@ -305,17 +283,17 @@ class _Reader:
         index, _, _ = self.unpack("III", at, end, "interface statistics")
         described = self.which(index, at)
         for code, offset, value in self.options(at + 12, end):
-            if code == _COMMENT:
+            if code == COMMENT:
                 self.capture.notes[described.interface] = _text(value)
-            elif code == _ISB_IFDROP:
+            elif code == ISB_IFDROP:
                 self.capture.dropped[described.interface] = self.number(value, 8, offset)
 
     def read_pcap(self, order: str, fraction: int) -> Iterator[tuple[int, bytes]]:
         self.order = order
         end = len(self.data)
         link = self.unpack("IHHiIII", 0, end, "the file header")[6] & 0xFFFF
-        if link != _ETHERNET:
-            raise self.wrong(20, f"link type {link} is not Ethernet ({_ETHERNET})")
+        if link != ETHERNET:
+            raise self.wrong(20, f"link type {link} is not Ethernet ({ETHERNET})")
         at = 24
         while at < end:
             seconds, part, kept, _ = self.unpack("IIII", at, end, "a record")
@@ -324,49 +302,6 @@ class _Reader:
                 raise self.wrong(at - 8, f"a packet of {kept} bytes runs over the end of the file")
             yield seconds * 10**9 + part * fraction, self.data[at : at + kept]
             at += kept
-
-
-def _block(kind: int, body: bytes) -> bytes:
-    length = pack("<I", len(body) + 12)
-    return pack("<I", kind) + length + body + length
-
-
-def _options(options: Sequence[_Option]) -> bytes:
-    if not options:
-        return b""
-    return b"".join(pack("<HH", code, len(v)) + _padded(v) for code, v in map(_fitting, options)) + bytes(4)
-
-
-def _fitting(option: _Option) -> _Option:
-    code, value = option
-    if len(value) > 0xFFFF:  # only a text can be: it ends early, and with a whole character
-        value = value[:0xFFFF].decode(errors="ignore").encode()
-    return code, value
-
-
-def _described(interface: Interface) -> list[_Option]:
-    name = str(interface) if interface.netns else interface.name
-    options: list[_Option] = [(_IF_NAME, name.encode())]
-    if interface.kind:
-        options.append((_IF_DESCRIPTION, interface.kind.encode()))
-    if interface.mac:
-        options.append((_IF_MACADDR, bytes.fromhex(interface.mac.replace(":", ""))))
-    return [*options, (_IF_TSRESOL, b"\x09")]
-
-
-def _name_record(address: str, name: str) -> bytes:
-    packed = ip_address(address).packed
-    value = packed + name.encode() + b"\0"
-    return pack("<HH", 1 if len(packed) == 4 else 2, len(value)) + _padded(value)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
-
-
-def _halves(time: int) -> tuple[int, int]:
-    """A time in nanoseconds, as the format has it: the high 32 bits and the low."""
-    return time >> 32, time & 0xFFFFFFFF
 
 
 def _text(value: bytes) -> str:
