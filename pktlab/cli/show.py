@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -12,14 +10,11 @@ import typer
 
 from pktlab import labfile
 from pktlab.cli.arguments import complete_lab
+from pktlab.cli.declared import declared
 from pktlab.cli.screen import Screen
-from pktlab.errors import LabError, PktlabError
 from pktlab.transcript import Line, Span
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from types import ModuleType
-
     from pktlab.topology import Topology
 
 _INDENT = "    "
@@ -30,7 +25,7 @@ def show(
 ) -> int:
     """Show a lab: its story, the drawing, the declared topology, the acts and what they prove."""
     source = labfile.find([lab])[0]
-    topology = _topology(source)
+    topology = declared(source)
     Screen().lines(_lines(source, topology))
     return 0
 
@@ -75,40 +70,3 @@ def _settings(topology: Topology) -> Iterator[Line]:
         for setting in topology.settings:
             if setting.netns == namespace and not isinstance(setting, Netns):
                 yield from ([Span(_INDENT + line)] for line in setting.command.splitlines())
-
-
-def _topology(lab: labfile.LabFile) -> Topology | None:
-    """Import the lab for the topology that it declares; None where a fixture makes it later.
-
-    Raises LabError if the import fails.
-    """
-    from pktlab.cli.inert import stand_ins
-    from pktlab.fault import describe
-    from pktlab.topology import Topology
-
-    path = lab.path.resolve()
-    sys.path.append(str(path.parent))
-    # A lab that is only looked at leaves nothing beside it.
-    sys.dont_write_bytecode = True
-    try:
-        with stand_ins():
-            module = _imported(lab, path)
-    except (Exception, SystemExit):
-        # Whoever is at fault: with the real packets it is told as it would be in a run.
-        try:
-            module = _imported(lab, path)
-        except PktlabError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise LabError(describe(error, path), remedy="the lab must be importable as it stands") from None
-    declared = getattr(module, "topology", None)
-    return declared if isinstance(declared, Topology) else None
-
-
-def _imported(lab: labfile.LabFile, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"pktlab_shown_{lab.name}", path)
-    if spec is None or spec.loader is None:
-        raise LabError(f"{lab.path} is no Python file", remedy="a lab's name ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
