@@ -10,7 +10,7 @@ import typer
 
 from pktlab import labfile
 from pktlab.cli.arguments import complete_lab
-from pktlab.cli.declared import declared
+from pktlab.cli.declared import declared_topology
 from pktlab.cli.screen import Screen
 from pktlab.transcript import Line, Span
 
@@ -25,7 +25,7 @@ def show(
 ) -> int:
     """Show a lab: its story, the drawing, the declared topology, the acts and what they prove."""
     source = labfile.find([lab])[0]
-    topology = declared(source)
+    topology = declared_topology(source)
     Screen().lines(_lines(source, topology))
     return 0
 
