@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import threading
 import time
@@ -104,6 +105,16 @@ def test_a_port_that_does_not_come_up_is_named() -> None:
     assert "a/p1 not forwarding" in caught.value.message
     assert "a/p0" not in caught.value.message
     assert "a/br0" not in caught.value.message
+
+
+@sandboxed
+def test_an_ordinary_users_limit_of_descriptors_is_no_limit_of_namespaces() -> None:
+    """Most shells begin with 1,024, and four namespaces take more than 12."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (12, hard))
+    with Network(switch(3)) as net:
+        assert net.ping("10.0.0.2", ns=net.topology.namespaces["h0"])
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, 1 << 16), hard)
 
 
 @sandboxed

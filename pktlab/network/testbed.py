@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pktlab.errors import DeadlineExceeded, Inconclusive, KernelError
 from pktlab.interface import Interface
-from pktlab.kernel import build, carrier, plan, process, tables, tun
+from pktlab.kernel import build, carrier, descriptors, plan, process, tables, tun
 from pktlab.kernel.backlog import Backlog
 from pktlab.kernel.capture import Recorder
 from pktlab.kernel.fence import Fence
@@ -45,6 +45,7 @@ class Testbed:
 
     def __init__(self, topology: Topology, *, queue: int = QUEUE) -> None:
         began = time.monotonic()
+        descriptors.allow()
         self.topology = topology
         self.namespaces: dict[str, Netns] = {}
         self.netlinks: dict[str, Netlink] = {}
