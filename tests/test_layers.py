@@ -25,11 +25,12 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("cluster", {"cluster"}),
     (
         "pure",
-        {"ablation", "catalogue", "claimbook", "claims", "cni", "evidence", "frames", "gallery", "labfile", "markdown"}
-        | {"report", "sweep", "transcript", "verdict"},
+        {"ablation", "catalogue", "claimbook", "claims", "cni", "drawing", "evidence", "frames", "gallery", "html"}
+        | {"labfile", "markdown", "report", "sweep", "transcript", "verdict"},
     ),
     ("kernel", {"kernel"}),
     ("live", {"network"}),
+    ("standing", {"standing"}),
     ("edge", {"asking", "pytest_plugin", "outcome", "cli", "__main__"}),
 ]
 RANK = {name: rank for rank, (_layer, names) in enumerate(LAYERS) for name in names}

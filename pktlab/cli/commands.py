@@ -46,6 +46,11 @@ COMMANDS = {
         "A lab: story, drawing, topology, acts.",
         "pktlab show bridge_swallows_arp_reply\npktlab show ./my_lab.py",
     ),
+    "graph": Command(
+        "graph:graph",
+        "Draw the topology of a lab.",
+        "pktlab graph bridge_swallows_arp_reply\npktlab graph vxlan_wraps_the_frame --format svg > vxlan.svg",
+    ),
     "run": Command(
         "run:run",
         "Run labs and tell what the packets did.",

@@ -15,6 +15,7 @@ PACKAGES = {
     "bridge": "iproute2",
     "conntrack": "conntrack",
     "dnsmasq": "dnsmasq-base",
+    "dot": "graphviz",
     "dumpcap": "wireshark-common",
     "ebtables": "ebtables",
     "etcd": "etcd-server",
