@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 # What to make of the declared topology before it is brought up; no capture is written then.
 CHANGE: pytest.StashKey[Callable[[Topology], Topology]] = pytest.StashKey()
+# What goes on beside the act while its network is up, such as a live stream of its frames; entered in the sandbox.
+BESIDE: pytest.StashKey[Callable[[Network], contextlib.AbstractContextManager[object]]] = pytest.StashKey()
 # Set in a sandbox that was made for the act elsewhere: where its reports go.
 SEND: pytest.StashKey[Callable[[Any], None]] = pytest.StashKey()
 DEADLINE = 60.0
@@ -115,7 +117,8 @@ def net(request: pytest.FixtureRequest, topology: Any) -> Iterator[Network]:
     reduced = topology.without(without) if (without := request.config.getoption("pktlab_without")) else topology
     if (change := request.node.stash.get(CHANGE, None)) is not None:
         reduced = change(reduced)
-    with run.skips(), Network(reduced) as network:
+    beside = request.node.stash.get(BESIDE, contextlib.nullcontext)
+    with run.skips(), Network(reduced) as network, beside(network):
         run.network = network
         yield network
         # For tests that are no plain functions (unittest), and for what fixtures sent after the test.

@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pktlab.errors import PktlabError
@@ -62,6 +62,9 @@ class Recorder:
         # Tells whether a frame with the markers' ethertype is one of ours, which is not recorded.
         self.marker: Marker = lambda data, stamp, place: False
         self.automatic = True  # whether a ring takes over where a queue fills
+        # Told, by whoever read them, that there are new frames; it must not wait, nor ask anything of this object.
+        self.news: Callable[[], None] = _nothing
+        self._told = 0
         self._namespaces = list(namespaces)
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # held while waiting for the other
@@ -133,6 +136,7 @@ class Recorder:
                 elif queue := self._queues.get(number):
                     more = queue.read(now, self.marker, most=_TURN)
                     self._overflowing |= more and queue.filled() > _HALF
+        self.news()
 
     def relieve(self) -> None:
         """Read what is there at once, so that there is room again; the block that a ring is filling can wait."""
@@ -142,6 +146,7 @@ class Recorder:
                 queue.read(now, self.marker)
             for ring in self._rings.values():
                 ring.read()
+        self.news()
 
     def drain(self) -> int:
         """Read what the sockets hold; return how many frames have been read since the start."""
@@ -153,7 +158,11 @@ class Recorder:
             for ring in self._rings.values():
                 ring.drain(now)
             count = sum(queue.count for queue in self._queues.values()) + sum(each.count for each in self._retired)
-            return count + sum(ring.count for ring in self._rings.values())
+            count += sum(ring.count for ring in self._rings.values())
+        if count != self._told:
+            self._told = count
+            self.news()
+        return count
 
     def bunch(self, size: int, sightings: int) -> int:
         """Return how many frames may be sent before `drain`, so that nothing is lost though nobody else reads.
@@ -279,6 +288,10 @@ class Recorder:
         self._poll.close()
         os.close(self._stop_read)
         os.close(self._stop_write)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _close(sources: Sequence[Queue | Ring | socket.socket]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from pktlab.errors import Inconclusive, LabError
 from pktlab.frames import craft, dissect
 from pktlab.frames.headers import VXLAN_PORTS
+from pktlab.frames.live import Begun
 from pktlab.interface import Interface
 from pktlab.kernel import inject, process, schedule
 from pktlab.kernel.icmp import Echo, EchoError, EchoSocket, error_words
@@ -21,6 +22,7 @@ from pktlab.kernel.tun import Tap
 from pktlab.network import completeness
 from pktlab.network.answer import Answer
 from pktlab.network.changing import Changing
+from pktlab.network.feed import Feed, Send, plain
 from pktlab.network.recording import Recording
 from pktlab.network.seen import Seen, Window
 from pktlab.network.testbed import QUEUE, Testbed
@@ -104,6 +106,16 @@ class Network(Changing):
         markers, self._prover.heard = self._prover.heard, []
         self._recording.proof.markers += completeness.frames(markers, fit)
         self.check_losses()
+
+    def feed(self, send: Send, begun: Begun) -> Feed:
+        """Return what hands all frames on to `send` as they come, within its block; `begun` is completed by what is
+        declared."""
+        begun.interfaces = [plain(each) for each in self.interfaces]
+        addresses = (s for s in self.topology.settings if isinstance(s, settings.Address))
+        begun.names = {setting.ip: str(setting.device) for setting in addresses}
+        begun.vxlan_ports = self._recording.vxlan_ports
+        testbed = self._testbed
+        return Feed(begun, send, testbed.recorder, self._recording, testbed.namespaces.values(), self._resolve)
 
     def settle(self) -> int:
         """Return when no frame is on its way and no neighbour is being asked for; the number of frames so far.

@@ -55,6 +55,11 @@ class Recording:
             self._cuts.append(len(self.frames))
         return len(self.frames)
 
+    @property
+    def cuts(self) -> Sequence[int]:
+        """How many frames there were at each cut."""
+        return self._cuts
+
     def _stretches(self) -> Iterator[tuple[int, int]]:
         yield from ((start, end) for start, end in pairwise([*self._cuts, len(self.frames)]) if start != end)
 
