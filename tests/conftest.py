@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 pytest_plugins = ["pytester"]
+
+# A shell starts what runs in its background with Ctrl-C ignored, and so everything that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _wanting: list[str] = []
 
