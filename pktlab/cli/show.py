@@ -41,7 +41,7 @@ def _lines(lab: labfile.LabFile, topology: Topology | None) -> Iterator[Line]:
     if topology is None:
         yield [Span(f"{_INDENT}made by a fixture when an act begins")]
     else:
-        yield from _settings(topology)
+        yield from topology_lines(topology)
     yield from _head("Acts", f"need {', '.join(lab.needs)}" if lab.needs else "")
     for act in lab.acts:
         yield [Span(_INDENT), Span(act.name, "name")]
@@ -57,7 +57,7 @@ def _head(title: str, aside: str) -> Iterator[Line]:
     yield [Span(title, "name"), Span(f"  ({aside})" if aside else "", "mark")]
 
 
-def _settings(topology: Topology) -> Iterator[Line]:
+def topology_lines(topology: Topology) -> Iterator[Line]:
     """Every setting as a command, below its namespace, in the order of declaration."""
     from pktlab.topology.settings import Netns
 
