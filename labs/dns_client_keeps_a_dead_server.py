@@ -64,6 +64,7 @@ REPLACED, GONE = cluster.rules(n1, {kube_dns: [new]}), cluster.rules(n1, {kube_d
 
 def asking(net: Network, rules: str) -> socket.socket:
     """A client has asked once; then the server's pod is deleted, and n1's rules are rewritten. Return its socket."""
+    assert [pod for pod in (old, new) if not net.ping(pod.ip, ns=a.ns)] == []
     for pod in (old, new):
         net.start(pod.ns, dnsmasq(f"host-record={NAME},10.96.0.20"), ready="started, version")
     made = client(net)

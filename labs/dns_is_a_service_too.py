@@ -40,9 +40,11 @@ TUNNEL = [n1.tunnel, n1.eth0, n1.port, n2.port, n2.eth0, n2.tunnel]
 WAY_2 = [a.eth0, a.veth, n1.bridge, *TUNNEL, n2.bridge, dns2.veth, dns2.eth0]
 
 
-def serve(net: Network) -> None:
-    """Start both DNS servers, which know the same."""
-    for pod in (dns1, dns2):
+def serve(net: Network, *names: str) -> None:
+    """Start both DNS servers, which know the same, or those of these names; that a can reach them is seen before."""
+    servers = [cluster.pods[name] for name in names or ("dns1", "dns2")]
+    assert [pod for pod in servers if not net.ping(pod.ip, ns=a.ns)] == []
+    for pod in servers:
         net.start(pod.ns, dnsmasq(*RECORDS), ready="started, version")
 
 
@@ -63,7 +65,7 @@ def test_two_servers_behind_one_address(net: Network) -> None:
 
 def test_a_server_leaves(net: Network) -> None:
     """The rules name the other one, and nobody who asks notices; when they name none, asking is refused at once."""
-    net.start(dns2.ns, dnsmasq(*RECORDS), ready="started, version")
+    serve(net, "dns2")
     net.nft(n1.ns, cluster.rules(n1, {kube_dns: [dns2]}))
     with net.capture() as seen:
         for _ in range(8):

@@ -40,9 +40,15 @@ GUESSES = [f"example.com.{domain}" for domain in SEARCH]
 LOOKUP = "import socket; print(socket.getaddrinfo('example.com', 80)[0][4][0])"
 
 
-def serve(net: Network) -> None:
-    """Start the cluster's DNS server, and the one outside that it asks for what is not the cluster's."""
-    net.start(ext, dnsmasq("local=/com/", "host-record=example.com,192.0.2.1"), ready="started, version")
+def serve(net: Network, *, outside: bool = True) -> None:
+    """Start the cluster's DNS server, and the one outside that it asks for what is not the cluster's.
+
+    That each can be reached is seen before; else a query would cost its deadline, and say less.
+    """
+    assert net.ping(dns.ip, ns=a.ns)
+    if outside:
+        assert net.ping(eth0.ip, ns=dns.ns)
+        net.start(ext, dnsmasq("local=/com/", "host-record=example.com,192.0.2.1"), ready="started, version")
     net.start(dns.ns, dnsmasq(f"host-record={WEB},10.96.0.20", upstream=eth0.ip), ready="started, version")
 
 
@@ -77,7 +83,7 @@ def test_without_the_search(net: Network, name: str, ndots: int) -> None:
 
 def test_names_of_the_cluster(net: Network) -> None:
     """The shorter the name, the fewer queries: the full one has four dots, and is tried in vain three times before."""
-    serve(net)
+    serve(net, outside=False)
     tried = {"web": [WEB], "web.default": [f"web.default.{SEARCH[0]}", WEB]}
     tried |= {WEB: [*(f"{WEB}.{domain}" for domain in SEARCH), WEB], f"{WEB}.": [WEB]}
     for name, names in tried.items():
