@@ -76,7 +76,7 @@ def story(record: ActRecord, width: int = 80) -> list[Line]:
     ]
     for kind, index in events:
         if kind == "packet":
-            told_packet = (_words(record.packets[index]), _path(record.packets[index], short))
+            told_packet = (packet_words(record.packets[index]), _path(record.packets[index], short))
             if previous == "packet" and packets[-1] == told_packet:
                 repeats[-1] += 1
                 continue
@@ -96,14 +96,14 @@ def story(record: ActRecord, width: int = 80) -> list[Line]:
             lines += _packet(*rows[index], column, width)
         else:
             observation = record.observations[index]
-            lines += _question(_shorten(observation.question, short), _answer(observation, short), width)
+            lines += _question(shorten(observation.question, short), answer_words(observation, short), width)
     if record.untold:
         lines.append([Span(f"    ({record.untold:,} more frames; the capture has them all)", "title")])
     return lines
 
 
-def _words(packet: Packet) -> str:
-    """The packet without TCP's options and its length: no path depends on them, and they cost the path its room."""
+def packet_words(packet: Packet) -> str:
+    """Return a packet's words without TCP's options and its length: no path depends on them, and they cost it room."""
     return re.sub(r", options \[[^\]]*\]|, length \d+(?= / |$)", "", packet.words)
 
 
@@ -111,8 +111,8 @@ def _path(packet: Packet, short: dict[str, str]) -> str:
     return _ARROW.join(short.get(name, name) for name in packet.path)
 
 
-def _answer(observation: Observation, short: dict[str, str]) -> str:
-    """The answer as it was worded; but a path is written as everywhere in the act."""
+def answer_words(observation: Observation, short: dict[str, str]) -> str:
+    """Return the answer as it was worded, but a path as everywhere in the act; `short` is what `names` says."""
     answer = observation.answer
     if _ARROW in observation.text and isinstance(answer, list) and answer:
         paths = answer if isinstance(answer[0], list) else [answer]
@@ -120,10 +120,11 @@ def _answer(observation: Observation, short: dict[str, str]) -> str:
             isinstance(path, list) and all(isinstance(name, str) and name in short for name in path) for path in paths
         ):
             return "; ".join(_ARROW.join(short[name] for name in path) for path in paths)
-    return _shorten(observation.text or str(answer), short)
+    return shorten(observation.text or str(answer), short)
 
 
-def _shorten(text: str, short: dict[str, str]) -> str:
+def shorten(text: str, short: dict[str, str]) -> str:
+    """Return a text with each interface called as everywhere in the act; `short` is what `names` says."""
     return re.sub(r"[\w.-]+/[\w.@-]+", lambda match: short.get(match[0], match[0]), text)
 
 
