@@ -87,6 +87,12 @@ COMMANDS = {
         "What CNI plugins do to a host and a pod.",
         "pktlab cni add --conf net.conflist\npktlab cni del --conf net.conflist --path ./bin",
     ),
+    "pcap": Command(
+        "pcap:app",
+        "Captures told as paths again, and compared by their paths.",
+        "pktlab pcap show captures/bridge_swallows_arp_reply/address_on_the_port.pcapng\n"
+        "pktlab pcap diff captures /tmp/fresh",
+    ),
     "doctor": Command("doctor:doctor", "What this machine can and cannot run.", "pktlab doctor"),
 }
 
