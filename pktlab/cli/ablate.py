@@ -54,7 +54,7 @@ def ablate(
     else:
         screen = Screen()
         for table in tables:
-            screen.lines([*_lines(table, screen.width), []])
+            screen.lines([*_lines(table, screen.width, " chosen by -k" if keyword else ""), []])
     outcomes = {each.outcome for table in tables for each in table.whole.values()}
     if ablation.BREAKS in outcomes or (strict and any(table.idle() or table.vacuous() for table in tables)):
         return FAILED
@@ -94,7 +94,7 @@ def _tables(labs: Sequence[labfile.LabFile], keyword: str, jobs: int) -> list[Ta
     return list(tables.values())
 
 
-def _lines(table: Table, width: int) -> Iterator[Line]:
+def _lines(table: Table, width: int, chosen: str) -> Iterator[Line]:
     yield [Span(table.lab, "name")]
     for act, whole in table.whole.items():
         if act not in table.sound:
@@ -110,7 +110,7 @@ def _lines(table: Table, width: int) -> Iterator[Line]:
             yield [Span(f"    takes {len(taken)} more with it{named if len(taken) <= _NAMED else ''}", "mark")]
         yield from _row(table, number, width)
     yield []
-    yield from _summary(table, width)
+    yield from _summary(table, width, chosen)
 
 
 def _row(table: Table, number: int, width: int) -> Iterator[Line]:
@@ -134,10 +134,10 @@ def _row(table: Table, number: int, width: int) -> Iterator[Line]:
         yield from ([Span(" " * _INDENT + line)] for line in lines[1:])
 
 
-def _summary(table: Table, width: int) -> Iterator[Line]:
+def _summary(table: Table, width: int, chosen: str) -> Iterator[Line]:
     idle, vacuous = table.idle(), table.vacuous()
     unknown = [f"{_place(removal)}: {removal.words}" for removal in table.undetermined()[0]] + table.undetermined()[1]
-    count = f"{len(table.removals)} settings, {len(table.acts)} act{'s' * (len(table.acts) != 1)}"
+    count = f"{len(table.removals)} settings, {len(table.acts)} act{'s' * (len(table.acts) != 1)}{chosen}"
     untried = len(table.acts) - len(table.sound)
     if untried:
         yield [Span(f"  {count}, of which {untried} did not pass as they stand: no setting can be called idle", "mark")]
