@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pktlab.interface import Interface
 from pktlab.topology.origin import Origin
+from pktlab.topology.spelling import plain, quoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ class Link(Setting):
         raise NotImplementedError
 
     def _add(self, numbered: bool, *words: object) -> str:
-        name = [f"ip -n {self.netns} link add {_name(self.device)}"]
+        name = [f"ip -n {self.netns} link add {plain(self.device, 'name')}"]
         return " ".join(map(str, [*name, *_head(numbered, self.device, self.mac, self.mtu), *words]))
 
 
@@ -87,7 +88,7 @@ class Veth(Link):
     def creation(self, *, numbered: bool = False) -> str:
         place = [f"netns {self.peer.netns}"] if self.peer.netns != self.netns else []
         head = _head(numbered, self.peer, self.peer_mac, self.peer_mtu)
-        return self._add(numbered, f"type veth peer name {_name(self.peer)}", *place, *head)
+        return self._add(numbered, f"type veth peer name {quoted(self.peer)}", *place, *head)
 
     @property
     def creates(self) -> tuple[Interface, ...]:
@@ -134,7 +135,7 @@ class Vxlan(Link):
         words += [f"local {self.local}"] if self.local else []
         many = bool(self.remote) and ipaddress.ip_address(self.remote).is_multicast
         words += [f"{'group' if many else 'remote'} {self.remote}"] if self.remote else []
-        words += [f"dev {_name(self.dev)}"] if self.dev else []
+        words += [f"dev {quoted(self.dev)}"] if self.dev else []
         words += [] if self.learning else ["nolearning"]
         return self._add(numbered, *words)
 
@@ -148,7 +149,7 @@ class Tap(Link):
     """A tap device: a program on the other side reads and writes its frames."""
 
     def creation(self, *, numbered: bool = False) -> str:
-        name = _name(self.device)
+        name = plain(self.device)
         mac = f"\nip -n {self.netns} link set {name} address {self.mac}" if self.mac else ""
         return f"ip -n {self.netns} tuntap add {name} mode tap{mac}"
 
@@ -158,7 +159,7 @@ class Tun(Link):
     """A tun device: a program that attaches to it reads and writes bare IP packets; until then it has no carrier."""
 
     def creation(self, *, numbered: bool = False) -> str:
-        name = _name(self.device)
+        name = plain(self.device)
         mtu = f"\nip -n {self.netns} link set {name} mtu {self.mtu}" if self.mtu else ""
         return f"ip -n {self.netns} tuntap add {name} mode tun{mtu}"
 
@@ -171,7 +172,7 @@ class Macvlan(Link):
     mode: str
 
     def creation(self, *, numbered: bool = False) -> str:
-        return self._add(numbered, f"link {_name(self.link)} type macvlan mode {self.mode}")
+        return self._add(numbered, f"link {quoted(self.link)} type macvlan mode {self.mode}")
 
     @property
     def devices(self) -> tuple[Interface, ...]:
@@ -198,7 +199,7 @@ class Up(OnDevice):
 
     @property
     def command(self) -> str:
-        return self._ip(f"link set {_name(self.device)} up")
+        return self._ip(f"link set {plain(self.device)} up")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +210,7 @@ class Port(OnDevice):
 
     @property
     def command(self) -> str:
-        return self._ip(f"link set {_name(self.device)} master {_name(self.bridge)}")
+        return self._ip(f"link set {plain(self.device)} master {quoted(self.bridge)}")
 
     @property
     def devices(self) -> tuple[Interface, ...]:
@@ -222,7 +223,7 @@ class Hairpin(OnDevice):
 
     @property
     def command(self) -> str:
-        return f"bridge -n {self.netns} link set dev {_name(self.device)} hairpin on"
+        return f"bridge -n {self.netns} link set dev {quoted(self.device)} hairpin on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +239,7 @@ class Address(OnDevice):
 
     @property
     def command(self) -> str:
-        return self._ip(f"addr add {self.address} dev {_name(self.device)}")
+        return self._ip(f"addr add {self.address} dev {quoted(self.device)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +251,7 @@ class Neighbour(OnDevice):
 
     @property
     def command(self) -> str:
-        return self._ip(f"neigh add {self.address} lladdr {self.mac} dev {_name(self.device)} nud permanent")
+        return self._ip(f"neigh add {self.address} lladdr {self.mac} dev {quoted(self.device)} nud permanent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,8 +264,8 @@ class FdbEntry(OnDevice):
     @property
     def command(self) -> str:
         if self.dst:
-            return f"bridge -n {self.netns} fdb append {self.mac} dev {_name(self.device)} dst {self.dst}"
-        return f"bridge -n {self.netns} fdb add {self.mac} dev {_name(self.device)} master static"
+            return f"bridge -n {self.netns} fdb append {self.mac} dev {quoted(self.device)} dst {self.dst}"
+        return f"bridge -n {self.netns} fdb add {self.mac} dev {quoted(self.device)} master static"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +288,7 @@ class Route(Setting):
         words = [self.type] if self.type != "unicast" else []
         words += [self.dst]
         words += [f"via {self.via}"] if self.via else []
-        words += [f"dev {_name(self.device)}"] if self.device else []
+        words += [f"dev {quoted(self.device)}"] if self.device else []
         words += [f"src {self.src}"] if self.src else []
         words += [f"metric {self.metric}"] if self.metric is not None else []
         words += [f"table {self.table}"] if self.table is not None else []
@@ -327,8 +328,8 @@ class Rule(Setting):
         words = [f"priority {self.priority}"] if self.priority is not None else []
         words += [f"from {self.src or 'all'}"]
         words += [f"to {self.dst}"] if self.dst else []
-        words += [f"iif {_name(self.iif)}"] if self.iif else []
-        words += [f"oif {_name(self.oif)}"] if self.oif else []
+        words += [f"iif {quoted(self.iif)}"] if self.iif else []
+        words += [f"oif {quoted(self.oif)}"] if self.oif else []
         words += [f"fwmark {self.fwmark}"] if self.fwmark is not None else []
         # Without -6, iproute2 takes the address for one of IPv4.
         family = "-6 " if ":" in self.src + self.dst else ""
@@ -366,11 +367,6 @@ class Nft(Setting):
     @property
     def command(self) -> str:
         return f"ip netns exec {self.netns} nft -f - <<'EOF'\n{self.ruleset.strip()}\nEOF"
-
-
-def _name(device: Interface) -> str:
-    """An interface's name as a word of the shell: it may contain whatever is no blank, slash, colon or percent sign."""
-    return shlex.quote(device.name)
 
 
 def _head(numbered: bool, device: Interface, mac: str, mtu: int | None) -> list[str]:
