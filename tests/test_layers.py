@@ -26,7 +26,7 @@ LAYERS: list[tuple[str, set[str]]] = [
     (
         "pure",
         {"ablation", "catalogue", "claimbook", "claims", "cni", "drawing", "evidence", "frames", "gallery", "html"}
-        | {"labfile", "markdown", "report", "sweep", "transcript", "verdict"},
+        | {"labfile", "learn", "markdown", "report", "sweep", "transcript", "verdict"},
     ),
     ("kernel", {"kernel"}),
     ("live", {"network"}),
@@ -38,7 +38,7 @@ RANK = {name: rank for rank, (_layer, names) in enumerate(LAYERS) for name in na
 # Who alone may import what.
 RESERVED = {
     "pyroute2": ("kernel/link.py",),
-    "scapy": ("frames/dissect.py", "frames/craft.py", "frames/scapy_config.py", "frames/bindings.py"),
+    "scapy": ("frames/dissect.py", "frames/craft.py", "frames/scapy_config.py", "frames/bindings.py", "frames/expression.py"),
     "typer": ("cli/",),
     "click": ("cli/",),
     "rich": ("cli/",),

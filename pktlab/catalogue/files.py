@@ -70,6 +70,11 @@ def of_lab(lab: labfile.LabFile, language: str) -> Path:
     return lab.path.resolve().parent / "locale" / language / f"{lab.name}.po"
 
 
+def of_course(language: str) -> Path:
+    """The file with the titles of the course."""
+    return labfile.labs_folder() / "locale" / language / f"{COURSE}.po"
+
+
 def of_topic(topic: str, language: str) -> Path:
     """The file with the claims on a topic."""
     return labfile.labs_folder() / "locale" / language / f"{_claims(topic)}.po"

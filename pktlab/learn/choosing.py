@@ -1,0 +1,42 @@
+"""Which of the questions of an act are worth a prediction: not all twenty, but one at least of every act that asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Sequence
+
+from pktlab.act import ActRecord
+from pktlab.learn.question import Question, Spot, question
+
+# What says most about where packets go comes first; what a program printed or a table held, after it.
+_WORTH = {"path": 0, "where": 0, "ping": 1, "rewrites": 1, "fdb": 2, "count": 2, "neighbours": 2, "conntrack": 3}
+_LEAST = 4
+MOST, OF_ONE_KIND = 5, 3
+# Another case of a parametrized act asks the same again.
+MOST_AGAIN = 2
+
+
+def questions(
+    record: ActRecord, spots: Sequence[Spot] = (), *, dull: Container[int] = (), again: bool = False
+) -> list[Question]:
+    """Return what to ask of an act that was rehearsed, in the order in which it asks.
+
+    `spots` are where in the lab each observation was made; at `dull` lines it only waits. `again` is for a further
+    case of a parametrized act.
+    """
+    turns: Counter[str] = Counter()
+    found: list[tuple[int, Question]] = []
+    for index, observation in enumerate(record.observations):
+        spot = spots[index] if index < len(spots) else Spot()
+        made = question(observation, turns[observation.question], record.capture.interfaces, spot)
+        turns[observation.question] += 1
+        if made is not None and spot.line not in dull:
+            found.append((index, made))
+    chosen: list[tuple[int, Question]] = []
+    kinds: Counter[str] = Counter()
+    for index, each in sorted(found, key=lambda pair: (pair[1].turn > 0, _WORTH.get(pair[1].topic, _LEAST), pair[0])):
+        few = kinds[each.topic] < OF_ONE_KIND and (each.turn < 2)
+        if (few and len(chosen) < (MOST_AGAIN if again else MOST)) or not chosen:
+            chosen.append((index, each))
+            kinds[each.topic] += 1
+    return [each for _index, each in sorted(chosen, key=lambda pair: pair[0])]

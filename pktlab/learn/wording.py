@@ -1,0 +1,184 @@
+"""Questions, answers and explanations in words of the learner's language.
+
+`_` looks a text up and fills in its fields; the texts in its calls are the keys of ``locale/*/pktlab.po``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pktlab import catalogue
+from pktlab.catalogue import files, texts
+from pktlab.claims import Claim
+from pktlab.labfile import LabFile
+from pktlab.learn.answer import UnreadableError, short
+from pktlab.learn.grading import Grade
+from pktlab.learn.question import Kind, Question, Truth
+
+
+class Wording:
+    """The words of one language: the program's own, and those of a lab and of the claims in its catalogues."""
+
+    def __init__(self, language: str, lab: LabFile | None = None) -> None:
+        self.language = language
+        self._program = catalogue.translations(files.of_program(language))
+        self._lab = catalogue.translations(files.of_lab(lab, language) if lab else None)
+
+    def _(self, key: str, **fields: object) -> str:
+        """Return a text of the program, its fields filled in."""
+        return self._program.gettext(key).format(**fields)
+
+    def ngettext(self, one: str, many: str, number: int, **fields: object) -> str:
+        """Return a text that hangs on a number, its fields filled in."""
+        return self._program.ngettext(one, many, number).format(number=number, **fields)
+
+    def of_lab(self, text: str) -> list[str]:
+        """Return the paragraphs of a text of the lab."""
+        return [self._lab.gettext(paragraph) for paragraph in texts.paragraphs(text)]
+
+    def of_claim(self, claim: Claim, text: str) -> str:
+        """Return a text of a claim."""
+        return catalogue.translations(files.of_topic(claim.topic, self.language)).gettext(text)
+
+    def of_course(self, text: str) -> str:
+        """Return a title of the course."""
+        return catalogue.translations(files.of_course(self.language)).gettext(text)
+
+    def question(self, asked: Question) -> str:
+        """Return what is asked, as a sentence."""
+        of, place = asked.subject, asked.place
+        match asked.topic:
+            case "path":
+                text = self._("Which interfaces see the packet [{of}], and in which order?", of=of)
+            case "where":
+                text = self._("Which interfaces see a packet [{of}]?", of=of)
+            case "ping":
+                text = self._("Is there an answer to: ping {of}?", of=f"{of} {place}".strip())
+            case "rewrites":
+                text = self._("Which fields of the packet [{of}] are rewritten on its way?", of=of)
+            case "count" if place:
+                text = self._("How many packets [{of}] does {place} see?", of=of, place=place)
+            case "count":
+                text = self._("How many packets [{of}] are seen?", of=of)
+            case "frames" if place:
+                text = self._("How many frames [{of}] does {place} see?", of=of, place=place)
+            case "frames":
+                text = self._("How many frames [{of}] are seen, counted at every interface?", of=of)
+            case "neighbours":
+                text = self._("Does the neighbour table of {of} hold a MAC address then?", of=of)
+            case "fdb":
+                text = self._("Behind which ports does the table (FDB) of {of} know a host then?", of=of)
+            case "conntrack":
+                text = self._("How many connections does {of} track then?", of=of)
+            case "up":
+                text = self._("Is {of} up then?", of=of)
+            case "links":
+                text = self._("How many interfaces does {of} have then?", of=of)
+            case "routes":
+                text = self._("How many routes does {of} have then?", of=of)
+            case "cni":
+                text = self._("Does the CNI plugin succeed: {of}?", of=of)
+            case _:
+                text = self._("Does this succeed in {place}: {of}?", place=place, of=of)
+        if asked.spot.values:
+            values = ", ".join(f"{name} = {value}" for name, value in asked.spot.values)
+            text = self._("With {values}: {text}", values=values, text=text)
+        elif asked.turn:
+            text = self._("{text} (Asked again, time {number}.)", text=text, number=asked.turn + 1)
+        return text
+
+    def how(self, asked: Question) -> str:
+        """Return how the answer is to be typed."""
+        return self.kind(asked.kind)
+
+    def kind(self, kind: Kind | str) -> str:
+        """Return what an answer of a kind looks like."""
+        match kind:
+            case "path":
+                return self._("names or numbers in order, with spaces between; - for nowhere")
+            case "set":
+                return self._("names or numbers in any order, with spaces between; - for none")
+            case "yes":
+                return self._("yes or no")
+            case _:
+                return self._("a number")
+
+    def answer(self, asked: Question, answer: Truth | None) -> str:
+        """Return an answer as it is told."""
+        if answer is None:
+            return self._("not answered")
+        if isinstance(answer, bool):
+            return self._("yes") if answer else self._("no")
+        if isinstance(answer, int):
+            return str(answer)
+        called = short(asked.options)
+        names = [called.get(name, name) for name in answer]
+        if not names:
+            return self._("nowhere") if asked.topic in ("path", "where") else self._("none")
+        return (" > " if asked.kind == "path" else ", ").join(names)
+
+    def unreadable(self, error: UnreadableError) -> str:
+        """Return why a line is no answer."""
+        how = self.kind(error.kind)
+        if error.word:
+            return self._("“{word}” is no answer here: {how}", word=error.word, how=how)
+        return self._("The answer: {how}", how=how)
+
+    def first_wrong(self, grade: Grade) -> str:
+        """Return which hop of a path is the first that is wrong; empty where none is."""
+        if not grade.wrong:
+            return ""
+        called = short(grade.question.options)
+        foretold, seen = ([called.get(name, name) for name in pair if name] for pair in zip(*grade.hops(), strict=True))
+        hop = grade.wrong
+        if not seen:
+            return self._("First wrong hop: 1. You said {foretold}, but no interface saw it.", foretold=foretold[0])
+        if hop > len(seen):
+            return self._(
+                "First wrong hop: {hop}. You said {foretold}, but behind {last} nobody saw it any more.",
+                hop=hop,
+                foretold=foretold[hop - 1],
+                last=seen[-1],
+            )
+        if hop > len(foretold):
+            if not foretold:
+                return self._("First wrong hop: 1. You said nowhere, but {seen} saw it.", seen=seen[0])
+            return self._(
+                "First wrong hop: {hop}. You said it ends at {last}, but {seen} saw it as well.",
+                hop=hop,
+                last=foretold[-1],
+                seen=seen[hop - 1],
+            )
+        return self._(
+            "First wrong hop: {hop}. You said {foretold}, but it was {seen}.",
+            hop=hop,
+            foretold=foretold[hop - 1],
+            seen=seen[hop - 1],
+        )
+
+    def hints(self, asked: Question, true: Truth | None, packets: Sequence[str]) -> list[str]:
+        """Return hints, each of which gives more away; `packets` are those that will be seen, in words."""
+        found = []
+        if packets:
+            found.append(self._("These packets will be seen: {packets}", packets="; ".join(packets)))
+        if isinstance(true, list):
+            names = self.answer(asked, true)
+            count = self.ngettext("{number} name belongs here.", "{number} names belong here.", len(true))
+            found.append(count if true else self._("No name belongs here."))
+            for number in range(1, len(true)):
+                names = self.answer(asked, true[:number])
+                begin = self._("It begins with: {names}", names=names)
+                found.append(begin if asked.kind == "path" else self._("Among them: {names}", names=names))
+        elif isinstance(true, int) and not isinstance(true, bool):
+            found.append(self._("It is less than {number}.", number=2 * true + 2))
+        return found
+
+    def verdict(self, verdict: str, on: str = "") -> str:
+        """Return what an act says of a claim."""
+        match verdict:
+            case "confirmed":
+                return self._("confirmed")
+            case "refuted":
+                return self._("refuted")
+            case _:
+                return self._("depends on {on}", on=self._lab.gettext(on)) if on else self._("depends")
