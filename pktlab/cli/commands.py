@@ -51,6 +51,16 @@ COMMANDS = {
         "Draw the topology of a lab.",
         "pktlab graph bridge_swallows_arp_reply\npktlab graph vxlan_wraps_the_frame --format svg > vxlan.svg",
     ),
+    "learn": Command(
+        "learn:learn",
+        "Learn from a lab: say what the packets will do, then see.",
+        "pktlab learn\n"
+        "pktlab learn bridge_swallows_arp_reply\n"
+        "pktlab learn bridge_swallows_arp_reply --lang zh\n"
+        "pktlab learn bridge_swallows_arp_reply --answers class.toml --json grades.json",
+        f"0  done, or left; how many predictions came true is not part of it\n1  an act failed\n{_ENDS}"
+        "4  inconclusive: frames were lost",
+    ),
     "run": Command(
         "run:run",
         "Run labs and tell what the packets did.",
