@@ -1,9 +1,15 @@
-"""Shared by all tests: pytester, and the rule that in CI nothing is skipped for want of a package."""
+"""Shared by all tests: pytester, one run of all labs, and the rule that in CI nothing is skipped for want of a
+package."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +19,20 @@ pytest_plugins = ["pytester"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _wanting: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """One run of all labs: its JSON, and the folder of its captures."""
+    captures = tmp_path_factory.mktemp("captures")
+    results = tmp_path_factory.mktemp("results") / "results.json"
+    words = ["run", "--all", "--captures", str(captures), "--json", str(results)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pktlab", *words], capture_output=True, text=True, timeout=400, check=False
+    )
+    # Last it names what failed.
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return json.loads(results.read_text()), captures
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,13 +33,9 @@ def pktlab(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def run(whole_run: tuple[dict[str, object], Path]) -> dict[str, object]:
     """One run of all labs, as JSON."""
-    captures = tmp_path_factory.mktemp("captures")
-    done = pktlab("run", "--all", "--captures", str(captures), "--json", "-", timeout=400)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+    return whole_run[0]
 
 
 def acts(run: dict[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
