@@ -103,6 +103,15 @@ COMMANDS = {
         "pktlab pcap show captures/bridge_swallows_arp_reply/address_on_the_port.pcapng\n"
         "pktlab pcap diff captures /tmp/fresh",
     ),
+    "capture": Command(
+        "capture:capture",
+        "All namespaces of a lab in one stream, while its acts run.",
+        "pktlab capture bridge_swallows_arp_reply -k port\n"
+        "pktlab capture bridge_swallows_arp_reply -w - | wireshark -k -i -\n"
+        "pktlab capture vxlan_wraps_the_frame -i node1/nic1 -f 'ICMP()' -w /tmp/outer.pcapng\n"
+        "pktlab capture captures/vxlan_wraps_the_frame/the_kernel_wraps.pcapng -f 'ARP()'",
+        f"0  the stream is whole, and its acts passed\n1  an act failed\n{_ENDS}4  inconclusive: frames were lost",
+    ),
     "doctor": Command("doctor:doctor", "What this machine can and cannot run.", "pktlab doctor"),
 }
 
