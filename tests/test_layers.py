@@ -25,8 +25,21 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("cluster", {"cluster"}),
     (
         "pure",
-        {"ablation", "catalogue", "claimbook", "claims", "cni", "drawing", "evidence", "frames", "gallery", "html"}
-        | {"labfile", "learn", "markdown", "report", "sweep", "transcript", "verdict"},
+        {
+            "ablation",
+            "catalogue",
+            "claimbook",
+            "claims",
+            "cni",
+            "course",
+            "drawing",
+            "evidence",
+            "export",
+            "frames",
+            "gallery",
+            "html",
+        }
+        | {"export", "labfile", "learn", "markdown", "report", "sweep", "transcript", "verdict"},
     ),
     ("kernel", {"kernel"}),
     ("live", {"network"}),
@@ -38,7 +51,14 @@ RANK = {name: rank for rank, (_layer, names) in enumerate(LAYERS) for name in na
 # Who alone may import what.
 RESERVED = {
     "pyroute2": ("kernel/link.py",),
-    "scapy": ("frames/dissect.py", "frames/craft.py", "frames/scapy_config.py", "frames/bindings.py", "frames/expression.py"),
+    "scapy": (
+        "frames/dissect.py",
+        "frames/craft.py",
+        "frames/scapy_config.py",
+        "frames/bindings.py",
+        "frames/explain.py",
+        "frames/expression.py",
+    ),
     "typer": ("cli/",),
     "click": ("cli/",),
     "rich": ("cli/",),

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pktlab import claims, labfile
+from pktlab import claims, course, labfile
 from pktlab.catalogue import texts
 from pktlab.catalogue.texts import Text
 from pktlab.errors import LabError
@@ -45,9 +45,10 @@ class Domain:
 
 
 def domains() -> Iterator[Domain]:
-    """Yield every catalogue that there should be: of the program, of each lab, and of the claims of each topic."""
+    """Yield every catalogue that there should be: of the program, the course, each lab, and the claims of each topic."""
     yield Domain(PROGRAM, Path(__file__).resolve().parent.parent / "locale", tuple(texts.of_program()))
     folder = labfile.labs_folder() / "locale"
+    yield Domain(COURSE, folder, tuple(texts.of_course(course.load())))
     for lab in labfile.discover():
         yield Domain(lab.name, folder, tuple(texts.of_lab(lab)))
     made = claims.load()

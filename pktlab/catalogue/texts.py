@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pktlab.claims import Claim
+from pktlab.course import Chapter
 from pktlab.labfile import LabFile
 
 # The modules whose words a learner reads, below the package.
@@ -60,6 +61,11 @@ def of_claims(claims: list[Claim]) -> Iterator[Text]:
             if key and key not in seen:
                 seen.add(key)
                 yield Text(key, f"{claim.id}: {comment}")
+
+
+def of_course(chapters: list[Chapter]) -> Iterator[Text]:
+    """Yield the titles of the chapters."""
+    yield from (Text(chapter.title, "a chapter of the course") for chapter in chapters)
 
 
 def of_program() -> Iterator[Text]:

@@ -95,7 +95,7 @@ def _write(data: dict[str, Any], file: Path | None) -> None:
 
 def _course(language: str, json: str) -> int:
     from pktlab.cli.learn_terminal import Terminal
-    from pktlab.learn import course
+    from pktlab import course
 
     chapters = course.load()
     kept = Progress()

@@ -96,7 +96,7 @@ class Lesson:
             say(paragraph)
         if stage.topology is not None:
             self.terminal.heading(_("Topology"))
-            self.terminal.lines(topology_lines(stage.topology))
+            self.terminal.commands(topology_lines(stage.topology))
         say()
         say(
             _(
@@ -291,10 +291,8 @@ class Lesson:
             say(self.wording.first_wrong(each), indent=3)
         if asked.topic in ("path", "where") and each.given is not None:
             self._seen(each)
-        elif each.observation is not None and asked.topic not in ("path", "where"):
-            text = each.observation.text.strip().partition("\n")[0]
-            if text:
-                say(text, "detail", indent=3, head="= ")
+        elif detail := self.wording.detail(each):
+            say(detail, "detail", indent=3, head="= ")
 
     def _seen(self, each: Grade) -> None:
         """What each interface saw of the packet, those that saw nothing as well."""

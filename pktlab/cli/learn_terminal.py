@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 
 from pktlab.cli.screen import Screen
-from pktlab.transcript import Line, Span
+from pktlab.transcript import Line, Span, plain
 
 # Wider is hard to read.
 _WIDEST = 100
@@ -82,6 +83,16 @@ class Terminal:
         rest = " " * cell_len(first)
         parts = wrap(text, max(20, self.width - cell_len(first)))
         self.lines([Span(rest if number else first, "mark"), Span(part, role)] for number, part in enumerate(parts))
+
+    def commands(self, lines: Iterable[Line]) -> None:
+        """Write commands; a long one goes on as a shell reads it."""
+        for line in lines:
+            text = plain(line)
+            indent = " " * (len(text) - len(text.lstrip()))
+            room = max(20, self.width - len(indent) - 2)
+            *rows, last = textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False) or [""]
+            self.lines([Span(f"{indent if not n else indent + '  '}{row.strip()} \\")] for n, row in enumerate(rows))
+            self.lines([[Span((indent + "  " if rows else indent) + last.strip(), line[0].role if line else "")]])
 
     def heading(self, text: str) -> None:
         """Write the title of a part."""

@@ -117,6 +117,23 @@ class Wording:
             return self._("nowhere") if asked.topic in ("path", "where") else self._("none")
         return (" > " if asked.kind == "path" else ", ").join(names)
 
+    def detail(self, grade: Grade) -> str:
+        """Return what the network answered beyond yes, no or a number; empty where that was all."""
+        if grade.observation is None:
+            return ""
+        answer, text = grade.observation.answer, grade.observation.text.partition("\n")[0]
+        match grade.question.topic:
+            case "ping" if answer["ok"]:
+                return self._("answer from {source}, ttl {ttl}", source=answer["source"], ttl=answer["ttl"])
+            case "ping":
+                return self._("no answer: {error}", error=answer["error"]) if answer["error"] else ""
+            case "run" if not (answer["stdout"] or answer["stderr"]).strip():
+                return self._("exit status {number}", number=answer["returncode"])
+            case "path" | "where" | "count" | "frames":
+                return ""
+            case _:
+                return text if answer else ""
+
     def unreadable(self, error: UnreadableError) -> str:
         """Return why a line is no answer."""
         how = self.kind(error.kind)
