@@ -69,6 +69,18 @@ COMMANDS = {
         "pktlab run ./my_lab.py -k port --captures /tmp/captures",
         f"0  all passed, or skipped with a reason\n1  an expectation failed\n{_ENDS}4  inconclusive: frames were lost",
     ),
+    "report": Command(
+        "report:report",
+        "Run labs and write a page of each, with ladders and claims.",
+        "pktlab report bridge_swallows_arp_reply -o /tmp/report\npktlab report --all -j 2 -o report",
+        f"0  all passed, or skipped with a reason\n1  an expectation failed\n{_ENDS}4  inconclusive: frames were lost",
+    ),
+    "export": Command(
+        "export:export",
+        "A lab's network as a shell script, or for containerlab.",
+        "pktlab export bridge_swallows_arp_reply -o arp.sh && ./arp.sh ip -all netns exec ip addr\n"
+        "pktlab export router_rewrites_macs --format containerlab -o routers.clab.yml",
+    ),
     "ablate": Command(
         "ablate:ablate",
         "Which acts break without which setting.",
@@ -97,12 +109,27 @@ COMMANDS = {
         "What CNI plugins do to a host and a pod.",
         "pktlab cni add --conf net.conflist\npktlab cni del --conf net.conflist --path ./bin",
     ),
+    "send": Command(
+        "send:send",
+        "Send a capture in a lab's network.",
+        "pktlab send ping.pcap --lab router_rewrites_macs --dev a/eth0 --rewrite-mac src=dev,dst=peer\n"
+        "pktlab send storm.pcapng --lab ./my_lab.py --dev h1/eth0 --rate 1000 --count 10 -w seen.pcapng",
+        f"0  sent, and all of it seen\n1  the kernel refused a frame\n{_ENDS}4  inconclusive: frames were lost",
+    ),
     "pcap": Command(
         "pcap:app",
         "Captures told as paths again, and compared by their paths.",
         "pktlab pcap show captures/bridge_swallows_arp_reply/address_on_the_port.pcapng\n"
         "pktlab pcap diff captures /tmp/fresh",
     ),
+    "up": Command(
+        "up:up",
+        "A lab's network that stays up.",
+        "pktlab up bridge_swallows_arp_reply\npktlab up ./my_lab.py --name second --foreground",
+        f"0  the network is up\n1  the kernel refused something of it\n{_ENDS.rstrip()}",
+    ),
+    "ps": Command("ps:ps", "The networks that are up.", "pktlab ps\npktlab ps --json | jq -r '.networks[].name'"),
+    "down": Command("ps:down", "End networks that are up.", "pktlab down bridge_swallows_arp_reply\npktlab down --all"),
     "capture": Command(
         "capture:capture",
         "All namespaces of a lab in one stream, while its acts run.",

@@ -70,7 +70,7 @@ class Child:
                 self.launcher = _fork()
                 if self.launcher == 0:
                     os.close(self._pipe)
-                    _launch(self._work, sending, caller, mask)
+                    _launch(self, sending, caller, mask)
             finally:
                 os.close(sending)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -84,6 +84,14 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._end()
+
+    def _enter(self) -> None:
+        """Run in the launcher: go where pid 1 is to be forked. Raises OSError where the machine refuses."""
+        enter_namespaces()
+
+    def _arrive(self) -> None:
+        """Run in pid 1, before the work."""
+        enter_mounts()
 
     def fileno(self) -> int:
         """Return the descriptor that can be read when a message is coming, or the end."""
@@ -209,7 +217,7 @@ def _refused() -> SandboxError | None:
     return None
 
 
-def _launch(work: Callable[[Callable[[Any], None]], None], pipe: int, caller: int, mask: set[int]) -> NoReturn:
+def _launch(child: Child, pipe: int, caller: int, mask: set[int]) -> NoReturn:
     """The launcher's life; and, past the second fork, that of pid 1. Never returns into the caller's frames."""
     send = Sender(pipe)
     status = 1
@@ -219,14 +227,14 @@ def _launch(work: Callable[[Callable[[Any], None]], None], pipe: int, caller: in
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, children cannot be waited for
         _die_with(caller)
         try:
-            enter_namespaces()
+            child._enter()
         except OSError as error:
             raise refusal(error) from error
         launcher_dead, launcher_alive = os.pipe()
         pid = _fork()
         if pid == 0:
             os.close(launcher_alive)
-            status = _live(work, send, launcher_dead, mask)
+            status = _live(child, send, launcher_dead, mask)
         else:
             os.close(pipe)  # else the caller would wait for us to see the end of the messages
             status = _wait_for(pid)
@@ -267,7 +275,7 @@ def _wait_for(pid: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _live(work: Callable[[Callable[[Any], None]], None], send: Sender, launcher_dead: int, mask: set[int]) -> int:
+def _live(child: Child, send: Sender, launcher_dead: int, mask: set[int]) -> int:
     """The life of pid 1. It reaps none but its own children: `subprocess` waits for those itself."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # getppid() is 0 here, whoever the parent is. But a dying process closes its files before the kernel looks for
@@ -281,11 +289,11 @@ def _live(work: Callable[[Callable[[Any], None]], None], send: Sender, launcher_
     gc.freeze()  # what was inherited is not ours to collect or to finalize
     gc.enable()
     try:
-        enter_mounts()
+        child._arrive()
     except OSError as error:
         raise refusal(error) from error
     try:
-        work(send)
+        child._work(send)
     finally:
         _flush()
     return 0
