@@ -116,6 +116,13 @@ COMMANDS = {
         "pktlab send storm.pcapng --lab ./my_lab.py --dev h1/eth0 --rate 1000 --count 10 -w seen.pcapng",
         f"0  sent, and all of it seen\n1  the kernel refused a frame\n{_ENDS}4  inconclusive: frames were lost",
     ),
+    "send": Command(
+        "send:send",
+        "Send a capture in a lab's network.",
+        "pktlab send ping.pcap --lab router_rewrites_macs --dev a/eth0 --rewrite-mac src=dev,dst=peer\n"
+        "pktlab send storm.pcapng --lab ./my_lab.py --dev h1/eth0 --rate 1000 --count 10 -w seen.pcapng",
+        f"0  sent, and all of it seen\n1  the kernel refused a frame\n{_ENDS}4  inconclusive: frames were lost",
+    ),
     "pcap": Command(
         "pcap:app",
         "Captures told as paths again, and compared by their paths.",

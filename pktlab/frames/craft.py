@@ -35,10 +35,12 @@ def frames(what: Any, *, mac: str, ip: str) -> list[bytes]:
 
 
 def recorded(file: Any) -> tuple[list[int], list[bytes]]:
-    """Return the times in nanoseconds and the bytes of the frames of a pcap or pcapng file.
+    """Return the times in nanoseconds and the bytes of the frames of a pcap or pcapng file, or of pairs of both.
 
     Raises LabError for anything else.
     """
+    if isinstance(file, list) and file and all(isinstance(each, tuple) and len(each) == 2 for each in file):
+        return [time for time, _data in file], [data for _time, data in file]
     if not isinstance(file, str | os.PathLike):
         raise LabError(
             f"only a capture file has times: {type(file).__name__} is none",

@@ -1,0 +1,210 @@
+"""`pktlab send`: a capture of another network, sent in a lab's, and the ways that its packets go there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pktlab import labfile
+from pktlab.act import ActRecord
+from pktlab.cli.arguments import complete_lab
+from pktlab.cli.screen import Screen, write_json
+from pktlab.cli.status import INCONCLUSIVE, PASSED
+from pktlab.errors import Inconclusive, LabError, PktlabError
+from pktlab.transcript import Line, Span, story
+
+if TYPE_CHECKING:
+    from pktlab.interface import Interface
+    from pktlab.topology import Device, Topology
+
+# For bringing the network up and letting it fall silent, on a loaded machine; sending itself comes on top.
+_SECONDS = 60.0
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+_OWN, _PEER = "dev", "peer"
+
+
+def send(
+    file: Annotated[Path, typer.Argument(help="A pcap or pcapng file of Ethernet frames.")],
+    lab: Annotated[
+        str, typer.Option(metavar="LAB|FILE", help="The lab whose network it is sent in.", autocompletion=complete_lab)
+    ],
+    dev: Annotated[str, typer.Option(metavar="NS/IFACE", help="The interface that sends it.")],
+    rate: Annotated[float | None, typer.Option(metavar="N", help="Send N frames a second.")] = None,
+    timing: Annotated[bool, typer.Option("--timing", help="Keep the times between frames.")] = False,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Send the whole file N times.")] = 1,
+    rewrite_mac: Annotated[
+        str,
+        typer.Option(
+            metavar="SRC=MAC,DST=MAC",
+            help="Write source or destination MACs anew, or both: a MAC; `dev`, that of the interface; `peer`, that of "
+            "its other end; or that of another interface, as NS/IFACE.",
+        ),
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("-w", "--write", metavar="FILE", help="Where the pcapng goes; by default FILE-LAB.pcapng."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> int:
+    """Send a capture in a lab's network, and tell which ways its packets go there.
+
+    The lab's topology is brought up in a sandbox, fresh and without what its acts do to it. The frames leave by the
+    interface as its own stack would send them: to test a bridge, send at the other end of a port's cable. A host takes
+    only frames that bear its MAC, so those of another network may have to be readdressed; groups' destinations stay,
+    and MACs inside ARP that are the frame's own go along.
+    """
+    if timing and rate is not None:
+        raise PktlabError("both --rate and --timing are given", remedy="choose one of them")
+    source = labfile.find([lab])[0]
+    topology = _topology(source)
+    device = _device(topology, dev)
+    packets = _packets(file, topology, device, rewrite_mac)
+    name = f"{file.stem}-{source.name}.pcapng"
+    written = output or Path(name)
+    if written.exists() and written.samefile(file):
+        raise PktlabError(f"{written} is the file to be sent", remedy="name another one: -w FILE")
+    from pktlab.kernel import sandbox, schedule
+
+    plan = schedule.planned(len(packets) * count, rate=rate, times=[time for time, _data in packets] if timing else ())
+    seconds = plan.moment(len(packets) * count - 1) / 1e9 if plan else 0.0
+    _load()
+    record = ActRecord(source.name, "send", f"{file.name} sent out of {device}", "passed")
+    record.capture.file = str(written)
+    pace = {"rate": rate, "timing": timing, "count": count}
+    told = sandbox.call(lambda: _sent(topology, record, device, packets, pace), deadline=_SECONDS + seconds)
+    if as_json:
+        write_json({"version": 1, **told})
+    else:
+        screen = Screen()
+        screen.lines(_lines(told, screen.width))
+    return INCONCLUSIVE if told["act"]["status"] == "inconclusive" else PASSED
+
+
+def _topology(source: labfile.LabFile) -> Topology:
+    from pktlab.cli.declared import declared_topology
+
+    topology = declared_topology(source)
+    if topology is None:
+        raise LabError(
+            f"{source.name} makes its topology when an act begins", remedy="name a lab that declares it at its top"
+        )
+    topology.freeze()
+    return topology
+
+
+def _device(topology: Topology, name: str) -> Device:
+    """Find an interface by its name; the namespace may be left out where no other has one of that name."""
+    netns, _, bare = name.rpartition("/")
+    found = [each for each in topology.devices if each.name == bare and netns in ("", each.netns)]
+    if len(found) == 1:
+        return found[0]
+    every = ", ".join(str(each) for each in (found or topology.devices) if found or each.name != "lo")
+    problem = f"{name!r} is the name of {len(found)} interfaces" if found else f"the lab has no interface {name!r}"
+    raise LabError(problem, remedy=f"choose one of {every}")
+
+
+def _packets(file: Path, topology: Topology, device: Device, rewrite: str) -> list[tuple[int, bytes]]:
+    from pktlab.frames import pcapng
+    from pktlab.frames.readdress import readdressed
+
+    packets = pcapng.read_packets(file)
+    if not packets:
+        raise LabError(f"there is no packet in {file}", remedy="send another capture")
+    macs = dict(_macs(rewrite, topology, device))
+    frames = readdressed((data for _time, data in packets), **macs)
+    return [(time, data) for (time, _data), data in zip(packets, frames, strict=True)]
+
+
+def _macs(rewrite: str, topology: Topology, device: Device) -> Iterator[tuple[str, str]]:
+    """Yield ("src", MAC) and ("dst", MAC), as far as they are to be written anew."""
+    for part in filter(None, rewrite.split(",")):
+        field, _, value = part.partition("=")
+        field, value = field.strip().lower(), value.strip()
+        if field not in ("src", "dst") or not value:
+            raise typer.BadParameter(f"{part!r} is neither SRC=MAC nor DST=MAC", param_hint="--rewrite-mac")
+        yield field, _mac(value, topology, device)
+
+
+def _mac(value: str, topology: Topology, device: Device) -> str:
+    if _MAC.fullmatch(value.lower()):
+        return value.lower()
+    if value == _PEER:
+        return _peer(topology, device).mac
+    mac = (device if value == _OWN else _device(topology, value)).mac
+    if not mac:
+        raise LabError(f"{value} has no MAC that is known beforehand", remedy="write it: --rewrite-mac DST=02:...")
+    return mac
+
+
+def _peer(topology: Topology, device: Device) -> Interface:
+    from pktlab.topology.settings import Veth
+
+    for setting in topology.settings:
+        if isinstance(setting, Veth) and device in (setting.device, setting.peer):
+            return setting.peer if setting.device == device else setting.device
+    raise LabError(f"{device} has no other end: it is no veth", remedy="write the MAC: --rewrite-mac DST=02:...")
+
+
+def _load() -> None:
+    """Import once, in the parent, and before there are interfaces, at which Scapy would look."""
+    from pktlab.frames import dissect
+
+    dissect.load()
+
+
+def _sent(
+    topology: Topology, record: ActRecord, device: Device, packets: list[tuple[int, bytes]], pace: dict[str, Any]
+) -> dict[str, Any]:
+    """Do it, inside the sandbox; return what was sent and the record of it."""
+    from pktlab import __version__
+    from pktlab.kernel.inject import Sent
+    from pktlab.network import Network
+    from pktlab.topology.settings import Address
+
+    frames: Any = packets if pace["timing"] else [data for _time, data in packets]
+    with Network(topology) as net:
+        sent = Sent(len(packets) * pace["count"])
+        try:
+            with net.capture():
+                sent = net.send(frames, dev=device, **pace)
+            net.finish()
+            net.check_losses()
+        except Inconclusive as error:
+            record.status, record.reason = "inconclusive", str(error)
+        recording, lost = net.recording, net.losses()
+        record.packets, record.story, record.untold = recording.packets(), recording.story(), recording.untold
+        recording.write(
+            record.capture.file,
+            net.interfaces,
+            dropped=lost,
+            names={each.ip: str(each.device) for each in topology.settings if isinstance(each, Address)},
+            comment=f"{record.lab}: {record.title}",
+            application=f"pktlab {__version__}",
+        )
+        record.capture = recording.captured(record.capture.file, net.interfaces, lost)
+    return {
+        "sent": int(sent),
+        "seconds": sent.seconds,
+        "rate": sent.rate,
+        "act": record.as_json(),
+    }
+
+
+def _lines(told: dict[str, Any], width: int) -> Iterator[Line]:
+    record = ActRecord.from_json(told["act"])
+    yield [Span(record.lab, "name")]
+    yield [Span(record.title, "title")]
+    yield []
+    yield from story(record, width)
+    yield []
+    pace = f" in {told['seconds']:.3f} s, {told['rate']:,.0f} a second" if told["rate"] else ""
+    yield [
+        Span(f"  {told['sent']:,} sent{pace}; {record.capture.frames:,} frames captured"),
+        Span(f"  {record.capture.file}", "file"),
+    ]
+    for line in record.reason.splitlines():
+        yield [Span(f"  {line}", record.status)]

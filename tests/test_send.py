@@ -1,0 +1,234 @@
+"""`pktlab send`: frames of another network, readdressed and sent in a lab's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commandline import environment, pktlab_command
+from crafted import ARP, ICMP, M1, M2, M3, M4, UDP, Dot1Q, Ether, ip, vxlan
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.packet import Packet
+from scapy.utils import wrpcap
+
+from pktlab.errors import LabError
+from pktlab.frames import craft, retold
+from pktlab.frames.readdress import readdressed
+from pktlab.kernel import sandbox
+
+FOREIGN, GATEWAY = "00:11:22:33:44:55", "00:11:22:33:44:66"
+ROUTER = "router_rewrites_macs"
+
+
+def refused() -> bool:
+    try:
+        sandbox.available()
+    except Exception:
+        return True
+    return False
+
+
+sandboxed = pytest.mark.skipif(refused(), reason="this machine makes no sandbox")
+
+# Readdressed
+
+
+def question(src: str = FOREIGN, **fields: Any) -> Packet:
+    return Ether(src=src, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=src, psrc="192.168.1.2", pdst="192.168.1.1", **fields)
+
+
+def echo(src: str = FOREIGN, dst: str = GATEWAY, ttl: int = 64) -> Packet:
+    return Ether(src=src, dst=dst) / ip("192.168.1.2", "192.168.2.2", ttl=ttl, id=5) / ICMP(id=7, seq=1) / b"hello"
+
+
+@pytest.mark.parametrize(
+    ("frame", "src", "dst", "expected"),
+    [
+        (echo(), M1, M2, echo(M1, M2)),
+        (echo(), M1, "", echo(M1, GATEWAY)),
+        (echo(), "", M2, echo(FOREIGN, M2)),
+        (echo(), "", "", echo()),
+        (question(), M1, M2, question(M1)),
+        (
+            Ether(src=FOREIGN, dst=GATEWAY) / ARP(op=2, hwsrc=FOREIGN, hwdst=GATEWAY, psrc="1.1.1.1", pdst="2.2.2.2"),
+            M1,
+            M2,
+            Ether(src=M1, dst=M2) / ARP(op=2, hwsrc=M1, hwdst=M2, psrc="1.1.1.1", pdst="2.2.2.2"),
+        ),
+        # Somebody answers for another: that MAC is not the frame's own.
+        (
+            Ether(src=FOREIGN, dst=GATEWAY) / ARP(op=2, hwsrc=M3, hwdst=M4, psrc="1.1.1.1", pdst="2.2.2.2"),
+            M1,
+            M2,
+            Ether(src=M1, dst=M2) / ARP(op=2, hwsrc=M3, hwdst=M4, psrc="1.1.1.1", pdst="2.2.2.2"),
+        ),
+        (
+            Ether(src=FOREIGN, dst=GATEWAY) / Dot1Q(vlan=5) / ARP(hwsrc=FOREIGN, psrc="1.1.1.1", pdst="2.2.2.2"),
+            M1,
+            "",
+            Ether(src=M1, dst=GATEWAY) / Dot1Q(vlan=5) / ARP(hwsrc=M1, psrc="1.1.1.1", pdst="2.2.2.2"),
+        ),
+    ],
+)
+def test_macs_are_written_anew(frame: Packet, src: str, dst: str, expected: Packet) -> None:
+    assert readdressed([bytes(frame)], src=src, dst=dst) == [bytes(expected)]
+
+
+def test_what_is_in_a_tunnel_stays() -> None:
+    frame = bytes(vxlan(question(M4)))
+    (out,) = readdressed([frame], src=M1, dst=M2)
+    assert out == bytes.fromhex((M2 + M1).replace(":", "")) + frame[12:]
+
+
+@given(st.lists(st.binary(max_size=80), max_size=4), st.sampled_from(["", M1]), st.sampled_from(["", M2]))
+def test_any_bytes(frames: list[bytes], src: str, dst: str) -> None:
+    out = readdressed(frames, src=src, dst=dst)
+    assert list(map(len, out)) == list(map(len, frames))
+    assert readdressed(out, src=src, dst=dst) == out
+    for before, after in zip(frames, out, strict=True):
+        assert after[12:20] == before[12:20]
+        if before[:1] and before[0] & 1:
+            assert after[:6] == before[:6]
+
+
+def test_times_and_bytes_are_as_good_as_a_file() -> None:
+    assert craft.recorded([(5, b"a"), (9, b"b")]) == ([5, 9], [b"a", b"b"])
+    for wrong in (b"frame", [b"frame"], []):
+        with pytest.raises(LabError, match="only a capture file has times"):
+            craft.recorded(wrong)
+
+
+# Sent
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A question, a ping and a packet with one hop to live, 0.1 s between them, of another network."""
+    packets = [
+        question(),
+        echo(),
+        Ether(src=FOREIGN, dst=GATEWAY) / ip("192.168.1.2", "192.168.2.2", ttl=1) / UDP() / b"x",
+    ]
+    for number, packet in enumerate(packets):
+        packet.time = 1000 + number / 10
+    wrpcap(str(tmp_path / "foreign.pcap"), packets)
+    return tmp_path
+
+
+def paths(found: dict[str, Any]) -> dict[str, list[list[str]]]:
+    out: dict[str, list[list[str]]] = {}
+    for packet in found["act"]["packets"]:
+        out.setdefault(packet["words"].partition(", length")[0], []).append(packet["path"])
+    return out
+
+
+@sandboxed
+def test_nobody_takes_a_foreign_frame(foreign: Path) -> None:
+    words = ["send", "foreign.pcap", "--lab", ROUTER, "--dev", "a/eth0"]
+    found = json.loads(pktlab_command(*words, "--json", cwd=foreign).out)
+    assert (found["sent"], found["act"]["status"]) == (3, "passed")
+    assert paths(found)["IP 192.168.1.2 > 192.168.2.2: ICMP echo request, id 7, seq 1"] == [["a/eth0", "rt/rt_a"]]
+
+
+@sandboxed
+def test_readdressed_it_is_answered(foreign: Path) -> None:
+    words = ["send", "foreign.pcap", "--lab", ROUTER, "--dev", "a/eth0", "--rewrite-mac", "SRC=dev,dst=peer"]
+    found = json.loads(pktlab_command(*words, "--timing", "--count", "2", "--json", cwd=foreign).out)
+    assert (found["sent"], found["act"]["status"], found["act"]["capture"]["dropped"]) == (6, "passed", 0)
+    assert found["seconds"] >= 0.39
+    there, back = ["a/eth0", "rt/rt_a", "rt/rt_d", "d/eth0"], ["d/eth0", "rt/rt_d", "rt/rt_a", "a/eth0"]
+    seen = paths(found)
+    assert seen["IP 192.168.1.2 > 192.168.2.2: ICMP echo request, id 7, seq 1"] == [there] * 2
+    assert seen["IP 192.168.2.2 > 192.168.1.2: ICMP echo reply, id 7, seq 1"] == [back] * 2
+    assert seen["IP 192.168.1.1 > 192.168.1.2: ICMP time exceeded in-transit"] == [["rt/rt_a", "a/eth0"]] * 2
+    again = retold.read(foreign / f"foreign-{ROUTER}.pcapng")
+    assert [each.path for each in again.record().packets] == [each["path"] for each in found["act"]["packets"]]
+    assert (again.lab, again.title, again.dropped) == (ROUTER, "foreign.pcap sent out of a/eth0", 0)
+    assert again.proof(again.capture.interfaces[0]).keys() == {"armed", "fenced"}
+
+
+@sandboxed
+def test_what_is_printed(foreign: Path) -> None:
+    said = pktlab_command("send", "foreign.pcap", "--lab", ROUTER, "--dev", "rt_d", "-w", "out.pcapng", cwd=foreign)
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith(f"{ROUTER}\nforeign.pcap sent out of rt/rt_d\n\n    ARP, Request who-has 192.168.1.1")
+    assert "3 sent in" in said.out
+    assert said.out.endswith("out.pcapng\n")
+    shown = pktlab_command("pcap", "show", "out.pcapng", cwd=foreign)
+    assert said.out.partition("\n\n")[2].partition("\n\n")[0] in shown.out
+
+
+@sandboxed
+def test_a_frame_too_long_is_the_kernels_to_refuse(tmp_path: Path) -> None:
+    wrpcap(str(tmp_path / "long.pcap"), [Ether(src=M1, dst=M2) / (b"x" * 3000)])
+    said = pktlab_command("send", "long.pcap", "--lab", ROUTER, "--dev", "a/eth0", cwd=tmp_path)
+    assert said.status == 1
+    assert "send frame 1 of 1 (3014 bytes) out of a/eth0: Message too long" in said.err
+    assert "MTU" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--dev", "eth0"], "'eth0' is the name of 2 interfaces\n  choose one of a/eth0, d/eth0"),
+        (["--dev", "a/eth9"], "the lab has no interface 'a/eth9'\n  choose one of a/eth0, rt/rt_a, rt/rt_d, d/eth0"),
+        (["--dev", "a/eth0", "--rewrite-mac", "to=dev"], "'to=dev' is neither SRC=MAC nor DST=MAC"),
+        (["--dev", "a/eth0", "--rewrite-mac", "dst=nobody"], "the lab has no interface 'nobody'"),
+        (["--dev", "a/lo", "--rewrite-mac", "dst=peer"], "a/lo has no other end: it is no veth"),
+        (["--dev", "a/eth0", "--rate", "5", "--timing"], "both --rate and --timing are given"),
+        (["--dev", "a/eth0", "--rate", "0"], "rate 0.0 is out of range"),
+        (["--dev", "a/eth0", "-w", "foreign.pcap"], "foreign.pcap is the file to be sent"),
+    ],
+)
+def test_wrong_use(words: list[str], error: str, foreign: Path) -> None:
+    said = pktlab_command("send", "foreign.pcap", "--lab", ROUTER, *words, cwd=foreign)
+    assert said.status == 2
+    assert error in said.err
+
+
+def test_files_and_labs_that_are_none(foreign: Path) -> None:
+    wrpcap(str(foreign / "empty.pcap"), [])
+    fixture = "import pytest\n\n\n@pytest.fixture\ndef topology():\n    return None\n\n\n"
+    (foreign / "made.py").write_text(f'"""A."""\n{fixture}def test_a(net):\n    """B."""\n')
+    for words, error in (
+        (("nowhere.pcap", "--lab", ROUTER), "nowhere.pcap: No such file"),
+        (("empty.pcap", "--lab", ROUTER), "there is no packet in empty.pcap"),
+        (("foreign.pcap", "--lab", "no_such_lab"), "no lab is called 'no_such_lab'"),
+        (("foreign.pcap", "--lab", "./made.py"), "made makes its topology when an act begins"),
+    ):
+        said = pktlab_command("send", *words, "--dev", "a/eth0", cwd=foreign)
+        assert (said.status, error in said.err) == (2, True), said.err
+
+
+@sandboxed
+@pytest.mark.skipif(os.geteuid() != 0, reason="this is an ordinary user already")
+def test_an_ordinary_user_sends(foreign: Path) -> None:
+    setpriv = shutil.which("setpriv")
+    user = [str(setpriv), "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-P"]
+    if setpriv is None or subprocess.run([*user, "-c", "import pktlab"], capture_output=True, check=False).returncode:
+        pytest.skip("an ordinary user cannot run this Python")
+    for each in (foreign, *foreign.parents):
+        if each.stat().st_uid == os.geteuid() and "pytest" in each.name:
+            each.chmod(0o755)
+    foreign.chmod(0o777)
+    words = ["send", "foreign.pcap", "--lab", ROUTER, "--dev", "a/eth0", "--rewrite-mac", "src=dev,dst=peer", "--json"]
+    done = subprocess.run(
+        [*user, "-m", "pktlab", *words],
+        cwd=foreign,
+        env=environment(HOME=str(foreign)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode == 3:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    assert len(paths(json.loads(done.stdout))["IP 192.168.2.2 > 192.168.1.2: ICMP echo reply, id 7, seq 1"]) == 1
