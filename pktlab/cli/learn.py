@@ -94,8 +94,8 @@ def _write(data: dict[str, Any], file: Path | None) -> None:
 
 
 def _course(language: str, json: str) -> int:
-    from pktlab.cli.learn_terminal import Terminal
     from pktlab import course
+    from pktlab.cli.learn_terminal import Terminal
 
     chapters = course.load()
     kept = Progress()

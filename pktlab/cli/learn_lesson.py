@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from pktlab import claims, transcript
+from pktlab import transcript
 from pktlab.act import ActRecord
-from pktlab.cli.learn_stage import Held, Performance, Stage
+from pktlab.cli.learn_explain import Explainer
+from pktlab.cli.learn_stage import Held, Stage
 from pktlab.cli.learn_terminal import Terminal
 from pktlab.errors import PktlabError
-from pktlab.labfile import ActSource, LabFile
+from pktlab.labfile import LabFile
 from pktlab.learn import scene
 from pktlab.learn.answer import UnreadableError, command, read, short
 from pktlab.learn.choosing import questions
@@ -127,9 +128,10 @@ class Lesson:
         self._scene(steps, asked)
         given = self._predict(rehearsal.record, asked, name)
         performance: list[list[Grade]] = []
+        explainer = Explainer(self.terminal, self.wording)
 
         def attend(held: Held) -> None:
-            performance.append(self._explain(held.performance, asked, given, source))
+            performance.append(explainer.explain(held.performance, asked, given, source))
             self._keep(name, performance[0])
             self._after(stage, held)
 
@@ -215,7 +217,7 @@ class Lesson:
         say(f"{head} {self.wording.question(asked)}", "question")
         if asked.options:
             called = short(asked.options)
-            say("   ".join(f"{number} {called[name]}" for number, name in enumerate(asked.options, 1)), indent=2)
+            say(", ".join(f"{number} {called[name]}" for number, name in enumerate(asked.options, 1)), indent=2)
         say(f"({self.wording.kind(asked.kind)})", "mark", indent=2)
         hints = self.wording.hints(asked, _true(asked, record), _packets(record))
         given = 0
@@ -236,98 +238,6 @@ class Lesson:
                         return read(asked, line), given
                     except UnreadableError as error:
                         say(self.wording.unreadable(error), indent=2)
-
-    def _explain(
-        self,
-        performance: Performance,
-        asked: Sequence[Question],
-        given: Sequence[tuple[Truth | None, int]],
-        source: ActSource,
-    ) -> list[Grade]:
-        _, say = self.wording._, self.terminal.say
-        record = performance.record
-        packets = [event for event in record.story if event[0] == "packet"]
-        if packets:
-            self.terminal.lines([[], *transcript.story(replace(record, story=packets), self.terminal.width)])
-        grades = [
-            grade(each, answer, record, performance.sightings, hints=hints)
-            for each, (answer, hints) in zip(asked, given, strict=True)
-        ]
-        for number, each in enumerate(grades, 1):
-            say()
-            self._grade(each, record, f"{number}. ")
-        say()
-        for paragraph in self.wording.of_lab(source.text):
-            say(paragraph, head=_("Why: "))
-        self._claims(source)
-        if grades:
-            right, all_ = score(grades)
-            say()
-            say(_("{right} of {all} foretold.", right=right, all=all_), "name")
-        return grades
-
-    def _grade(self, each: Grade, record: ActRecord, head: str) -> None:
-        _, say, asked = self.wording._, self.terminal.say, each.question
-        say(self.wording.question(asked), "question", head=head)
-        if each.true is None:
-            say(_("This time the network did not come to it, so it does not count."), indent=3)
-            return
-        true = self.wording.answer(asked, each.true)
-        if each.right:
-            say(_("Right: {true}", true=true), "passed", indent=3)
-            return
-        if each.given is None:
-            say(_("Skipped. It is: {true}", true=true), "skipped", indent=3)
-        else:
-            said = self.wording.answer(asked, each.given)
-            say(_("Wrong. You said: {said}. It is: {true}", said=said, true=true), "failed", indent=3)
-        if each.wrong:
-            called = short(asked.options)
-            rows = [(_("hop"), _("you"), _("seen"), "")]
-            for hop, (said, seen) in enumerate(each.hops(), 1):
-                mark = "<--" if hop == each.wrong else ""
-                rows.append((str(hop), called.get(said, "-"), called.get(seen, "-"), mark))
-            self.terminal.table(rows, indent=5)
-            say(self.wording.first_wrong(each), indent=3)
-        if asked.topic in ("path", "where") and each.given is not None:
-            self._seen(each)
-        elif detail := self.wording.detail(each):
-            say(detail, "detail", indent=3, head="= ")
-
-    def _seen(self, each: Grade) -> None:
-        """What each interface saw of the packet, those that saw nothing as well."""
-        _ = self.wording._
-        called = short(each.question.options)
-        ways = {"in": _("in"), "out": _("out")}
-        seen = dict.fromkeys(sighting.interface for sighting in each.sightings)
-        rows = []
-        for name in seen:
-            # A question that is asked again and again is no news.
-            for sighting in [each for each in each.sightings if each.interface == name][:2]:
-                when = f"+{sighting.time * 1e6:.0f} us"
-                rows.append((called.get(name, name), ways[sighting.direction], when, sighting.words))
-        rows += [(called[name], "-", "", _("nothing")) for name in each.question.options if name not in seen]
-        self.terminal.say(_("What each interface saw of it:"), indent=3)
-        self.terminal.table(rows, indent=5)
-
-    def _claims(self, source: ActSource) -> None:
-        """What the act says to the claims of the documents."""
-        _, say = self.wording._, self.terminal.say
-        if not source.claims:
-            return
-        known = {claim.id: claim for claim in claims.load()}
-        say()
-        say(_("What documents state, and what the packets say to it:"))
-        for cited in source.claims:
-            claim = known.get(cited["id"])
-            if claim is None:
-                continue
-            verdict = self.wording.verdict(cited["verdict"], cited.get("on", ""))
-            say(self.wording.of_claim(claim, claim.statement), head="- ", indent=2)
-            say(verdict, cited["verdict"], indent=4)
-            if claim.really and cited["verdict"] != "confirmed":
-                say(self.wording.of_claim(claim, claim.really), head=_("Really: "), indent=4)
-            say("; ".join(claim.documents), "detail", head=_("Source: "), indent=4)
 
     def _keep(self, act: str, grades: Sequence[Grade]) -> None:
         if self.progress is None:
@@ -387,4 +297,4 @@ def _true(asked: Question, record: ActRecord) -> Truth | None:
 
 
 def _packets(record: ActRecord) -> list[str]:
-    return list(dict.fromkeys(packet.words for packet in record.packets))[:_PACKETS]
+    return list(dict.fromkeys(map(transcript.packet_words, record.packets)))[:_PACKETS]

@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 
 from pktlab import pytest_plugin
-from pktlab.act import PROPERTY, ActRecord
+from pktlab.act import PROPERTY, ActRecord, Packet
 from pktlab.cli import collection
 from pktlab.cli.session import drive, selection
 from pktlab.errors import LabError, PktlabError
+from pktlab.frame import Frame
 from pktlab.frames.words import words
 from pktlab.kernel import sandbox
 from pktlab.labfile import LabFile
@@ -31,6 +32,7 @@ from pktlab.learn.grading import Sighting
 from pktlab.learn.question import Spot
 from pktlab.outcome import Run
 from pktlab.topology import Topology
+from pktlab.transcript import packet_words
 
 # Of so many frames of an observation the learner may be told.
 _TOLD = 200
@@ -173,12 +175,16 @@ def _sightings(run: Run) -> list[list[Sighting]]:
                     str(frame.interface),
                     frame.direction,
                     (frame.time - began) / 1e9,
-                    words(frame.data, vxlan_ports=recording.vxlan_ports),
+                    _words(frame, recording.vxlan_ports),
                 )
                 for frame in frames
             ]
         )
     return found
+
+
+def _words(frame: Frame, vxlan_ports: frozenset[int]) -> str:
+    return packet_words(Packet(frame.number, 0.0, words(frame.data, vxlan_ports=vxlan_ports), [], []))
 
 
 def _shell(run: Run, netns: str) -> bool:
@@ -189,7 +195,8 @@ def _shell(run: Run, netns: str) -> bool:
     place = run.network._testbed.namespaces[netns]
     bash = Path("/bin/bash")
     argv = [str(bash), "--norc", "--noprofile", "-i"] if bash.exists() else ["/bin/sh", "-i"]
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for what the shell runs
+    # Ctrl-C is for what the shell runs. It must be caught here, for what is ignored is inherited.
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
     try:
         with place.entered():
             prompt = {"PS1": f"{netns}# ", "HISTFILE": ""}

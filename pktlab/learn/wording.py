@@ -190,6 +190,20 @@ class Wording:
             found.append(self._("It is less than {number}.", number=2 * true + 2))
         return found
 
+    def missed(self, grade: Grade) -> list[str]:
+        """Return which names of a set were left out, and which do not belong to it."""
+        given, true = grade.given, grade.true
+        if grade.question.kind != "set" or not isinstance(given, list) or not isinstance(true, list):
+            return []
+        lacking = [name for name in true if name not in given]
+        beyond = [name for name in given if name not in true]
+        found = []
+        if lacking:
+            found.append(self._("Left out: {names}", names=self.answer(grade.question, lacking)))
+        if beyond:
+            found.append(self._("Not among them: {names}", names=self.answer(grade.question, beyond)))
+        return found
+
     def verdict(self, verdict: str, on: str = "") -> str:
         """Return what an act says of a claim."""
         match verdict:
