@@ -116,13 +116,6 @@ COMMANDS = {
         "pktlab send storm.pcapng --lab ./my_lab.py --dev h1/eth0 --rate 1000 --count 10 -w seen.pcapng",
         f"0  sent, and all of it seen\n1  the kernel refused a frame\n{_ENDS}4  inconclusive: frames were lost",
     ),
-    "send": Command(
-        "send:send",
-        "Send a capture in a lab's network.",
-        "pktlab send ping.pcap --lab router_rewrites_macs --dev a/eth0 --rewrite-mac src=dev,dst=peer\n"
-        "pktlab send storm.pcapng --lab ./my_lab.py --dev h1/eth0 --rate 1000 --count 10 -w seen.pcapng",
-        f"0  sent, and all of it seen\n1  the kernel refused a frame\n{_ENDS}4  inconclusive: frames were lost",
-    ),
     "pcap": Command(
         "pcap:app",
         "Captures told as paths again, and compared by their paths.",
@@ -136,6 +129,17 @@ COMMANDS = {
         f"0  the network is up\n1  the kernel refused something of it\n{_ENDS.rstrip()}",
     ),
     "ps": Command("ps:ps", "The networks that are up.", "pktlab ps\npktlab ps --json | jq -r '.networks[].name'"),
+    "sh": Command(
+        "sh:sh", "A shell in a namespace of a network that is up.", "pktlab sh bridge_swallows_arp_reply host"
+    ),
+    "exec": Command(
+        "sh:exec_",
+        "A command in a namespace of a network that is up.",
+        "pktlab exec bridge_swallows_arp_reply host -- ip route\n"
+        "pktlab exec bridge_swallows_arp_reply host -- tcpdump -ni br0",
+        "that of the command; 128 and a signal's number where one ended it\n"
+        "2  wrong use: no such network or namespace\n3  the program is not installed",
+    ),
     "down": Command("ps:down", "End networks that are up.", "pktlab down bridge_swallows_arp_reply\npktlab down --all"),
     "capture": Command(
         "capture:capture",
@@ -145,6 +149,12 @@ COMMANDS = {
         "pktlab capture vxlan_wraps_the_frame -i node1/nic1 -f 'ICMP()' -w /tmp/outer.pcapng\n"
         "pktlab capture captures/vxlan_wraps_the_frame/the_kernel_wraps.pcapng -f 'ARP()'",
         f"0  the stream is whole, and its acts passed\n1  an act failed\n{_ENDS}4  inconclusive: frames were lost",
+    ),
+    "wireshark": Command(
+        "wireshark:app",
+        "Labs as interfaces of Wireshark, and a profile for it.",
+        "pktlab wireshark install && tshark -i pktlab -c 20\n"
+        "pktlab wireshark profile && wireshark -C pktlab captures/vxlan_wraps_the_frame/the_kernel_wraps.pcapng",
     ),
     "doctor": Command("doctor:doctor", "What this machine can and cannot run.", "pktlab doctor"),
 }

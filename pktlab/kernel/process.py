@@ -48,7 +48,11 @@ class Place(Protocol):
         """Be in it within the block."""
 
 
-def _resolved(argv: Sequence[str]) -> list[str]:
+def resolved(argv: Sequence[str]) -> list[str]:
+    """Return a command with the path of its program in front.
+
+    Raises LabError for what is no command, and MachineError where the program is not installed.
+    """
     words = [str(word) for word in argv] if not isinstance(argv, str) else []
     if not words or isinstance(argv, str):
         raise LabError(f"{argv!r} is not a command", remedy='give a list of words, as in ["ip", "route"]')
@@ -77,7 +81,7 @@ def run(
     Raises MachineError, naming the package, where the program is not installed, and DeadlineExceeded, the program
     killed, when it does not end in time.
     """
-    words = _resolved(argv)
+    words = resolved(argv)
     data = input.encode() if isinstance(input, str) else input
     with namespace.entered():
         child = subprocess.Popen(
@@ -161,7 +165,7 @@ class Process:
     """
 
     def __init__(self, namespace: Netns, argv: Sequence[str]) -> None:
-        self.argv = _resolved(argv)
+        self.argv = resolved(argv)
         self.namespace = namespace
         self._output = b""
         self._news = threading.Condition()
