@@ -28,6 +28,8 @@ from pktlab.network.recording import Recording
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 CLASSIC = CAPTURES / "bridge_swallows_arp_reply" / "address_on_the_port.pcapng"
+ROUTED = CAPTURES / "router_rewrites_macs" / "ping_across_the_router.pcapng"
+TUNNELLED = CAPTURES / "vxlan_wraps_the_frame" / "the_kernel_wraps.pcapng"
 
 Seen = tuple[str, str, Packet | bytes]
 TEXT = st.text(min_size=1, max_size=30).filter(lambda text: text.strip() == text and ": " not in text)
@@ -137,6 +139,29 @@ def test_lost_frames_and_missing_markers_are_told(tmp_path: Path) -> None:
     assert "b/eth0: no marker: it is down" in out
 
 
+def test_hop_by_hop() -> None:
+    out = pktlab_command("pcap", "show", "--hops", ROUTED, cwd=CAPTURES).out
+    (echo,) = (block for block in out.split("\n\n") if "ICMP echo request" in block)
+    assert "frame.packet_id == 3" in echo
+    seen = re.findall(r"^ +(\d+)  \+0\.\d{9}  (\S+) +(in|out)$", echo, re.M)
+    assert [(interface, way) for _number, interface, way in seen] == [
+        ("a/eth0", "out"),
+        ("rt/rt_a", "in"),
+        ("rt/rt_d", "out"),
+        ("d/eth0", "in"),
+    ]
+    changed = echo.partition("rt/rt_d")[2].partition("d/eth0")[0]
+    assert re.search(r"^ +since rt/rt_a: ip.ttl 64 -> 63$", changed, re.M)
+    assert re.search(r"^ +since rt/rt_a: eth.dst 02:00:00:02:00:01 -> 02:00:00:03:00:01$", changed, re.M)
+    assert echo.count("since") == 3
+
+
+def test_a_tunnel_hop_by_hop() -> None:
+    out = pktlab_command("pcap", "show", "--hops", TUNNELLED, cwd=CAPTURES).out
+    assert re.search(r"since \S+: vxlan.vni 1, which it had not$", out, re.M)
+    assert re.search(r"since \S+: vxlan.vni 1 is gone$", out, re.M)
+
+
 # Captures of other programs
 
 
@@ -146,6 +171,9 @@ def test_a_strangers_pcap_is_told(tmp_path: Path) -> None:
     assert shown.status == 0
     assert re.search(r"^  INTERFACE +FRAMES$", shown.out, re.M)
     assert re.search(r"^    ARP, Request who-has 192.168.3.102 tell 192.168.3.101$", shown.out, re.M)
+    each = pktlab_command("pcap", "show", "--hops", "f.pcap", cwd=tmp_path).out
+    assert each.count("  if0") == 4
+    assert "packet_id" not in each
     assert re.search("^    ARP, Reply .* \N{MULTIPLICATION SIGN}2$", shown.out, re.M)
 
 

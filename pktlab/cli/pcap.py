@@ -39,10 +39,15 @@ VxlanPorts = Annotated[
     short_help="Tell a capture as an act is told.",
     epilog="\b\nExample:\n"
     "  pktlab pcap show captures/bridge_swallows_arp_reply/address_on_the_port.pcapng\n"
+    "  pktlab pcap show captures/nat_hides_the_source/no_nat.pcapng --hops | less\n"
     "  tcpdump -i eth0 -c 20 -w eth0.pcap && pktlab pcap show eth0.pcap",
 )
 def show(
     file: Annotated[Path, typer.Argument(help="A pcapng or pcap file.")],
+    each_hop: Annotated[
+        bool,
+        typer.Option("--hops", help="Tell each packet hop by hop, with what was rewritten and Wireshark's filter."),
+    ] = False,
     as_json: Json = False,
     vxlan: VxlanPorts = None,
 ) -> int:
@@ -57,7 +62,7 @@ def show(
         write_json(_shown(retold))
     else:
         screen = Screen()
-        screen.lines(_lines(retold, screen.width))
+        screen.lines(_lines(retold, screen.width, each_hop=each_hop))
     return PASSED
 
 
@@ -164,13 +169,19 @@ def _told(a: str, b: str, results: Sequence[dict[str, Any]], missing: Sequence[d
     yield [Span(f"- {a}  + {b}: " if count["same"] < len(results) else "", "mark"), Span(", ".join(parts))]
 
 
-def _lines(retold: Retold, width: int) -> Iterator[Line]:
+def _lines(retold: Retold, width: int, *, each_hop: bool) -> Iterator[Line]:
     yield [Span(retold.lab or retold.file, "name")]
     yield from ([Span(text, "title")] for text in [retold.title] if text)
     yield []
     yield from _table([_HEADS, *_rows(retold)])
     yield []
     yield from ([Span(f"  {text}", "detail")] for text in _summary(retold))
+    if each_hop:
+        from pktlab.cli import hops
+
+        yield []
+        yield from hops.lines(retold)
+        return
     record = retold.record()
     if not retold.ours and len(retold.capture.interfaces) == 1:
         for packet in record.packets:

@@ -40,13 +40,15 @@ class Question:
 
 @dataclass(slots=True)
 class Retold:
-    """What a capture file says. `ours` tells whether pktlab wrote it; `markers` counts those left out of `journeys`,
-    `untold` the frames of which the file does not say to which packet they belong."""
+    """What a capture file says. `ours` tells whether pktlab wrote it, `numbered` whether it has the packets' numbers
+    (epb_packetid); `markers` counts those left out of `journeys`, `untold` the frames of which the file does not say
+    to which packet they belong."""
 
     file: str
     capture: pcapng.Capture
     journeys: list[Journey]
     ours: bool = True
+    numbered: bool = False
     questions: list[Question] = field(default_factory=list)
     markers: int = 0
     untold: int = 0
@@ -146,6 +148,7 @@ def _retold(file: str, capture: pcapng.Capture, vxlan_ports: frozenset[int]) -> 
     found = [frame for frame in capture.frames if not (ours and _is_marker(frame))]
     told.markers = len(capture.frames) - len(found)
     if ours and any(frame.packet for frame in found):
+        told.numbered = True
         packets: dict[int, Journey] = {}
         for frame in found:
             if frame.packet:
