@@ -39,7 +39,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "gallery",
             "html",
         }
-        | {"export", "labfile", "learn", "markdown", "report", "sweep", "transcript", "verdict"},
+        | {"labfile", "learn", "markdown", "report", "sweep", "transcript", "verdict"},
     ),
     ("kernel", {"kernel"}),
     ("live", {"network"}),

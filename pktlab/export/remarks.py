@@ -1,0 +1,62 @@
+"""What a lab file says of a setting: the line that declares it, and the comment above that line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pktlab.topology.origin import Origin
+from pktlab.topology.settings import Setting
+
+
+class Remarks:
+    """Reads lab files, and tells of each setting what has not been told by the one before it."""
+
+    def __init__(self, lab: Path) -> None:
+        self._lab = lab.resolve()
+        self._files: dict[str, list[str]] = {}
+        self._told: set[Origin] = set()
+        self._last: tuple[Origin, str] | None = None
+
+    def section(self) -> None:
+        """Forget what was told last: from here on the reader looks at something else."""
+        self._last = None
+
+    def on(self, setting: Setting) -> list[str]:
+        """Return the lines to put above a setting; none if it was declared where the one before it was."""
+        origin = setting.origin
+        if self._last == (origin, setting.scenery):
+            return []
+        same = self._last is not None and self._last[0] == origin
+        self._last = (origin, setting.scenery)
+        lines = self._lines(origin.file)
+        why = f"  ({setting.scenery})" if setting.scenery else ""
+        if not 0 < origin.line <= len(lines):
+            return [f"{self._place(origin)}{why}"]
+        above = [] if same or origin in self._told else list(_comment(lines[: origin.line - 1]))
+        self._told.add(origin)
+        return [*above, f"{self._place(origin)}: {lines[origin.line - 1].strip()}{why}"]
+
+    def _lines(self, file: str) -> list[str]:
+        if file not in self._files:
+            try:
+                self._files[file] = Path(file).read_text(encoding="utf-8", errors="replace").split("\n")
+            except OSError:
+                # Declared at a prompt, or gone since.
+                self._files[file] = []
+        return self._files[file]
+
+    def _place(self, origin: Origin) -> str:
+        return (
+            str(origin.line) if Path(origin.file).resolve() == self._lab else f"{Path(origin.file).name}:{origin.line}"
+        )
+
+
+def _comment(before: Iterable[str]) -> Iterator[str]:
+    """The block of comment lines that ends here, without their signs."""
+    block: list[str] = []
+    for line in reversed(list(before)):
+        if not line.strip().startswith("#"):
+            break
+        block.append(line.strip().lstrip("#").strip())
+    yield from reversed(block)
