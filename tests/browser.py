@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import selectors
@@ -129,19 +130,25 @@ def browser(folder: Path) -> Iterator[Browser]:
         pytest.skip(str(error))
     commands, command = os.pipe()
     answer, answers = os.pipe()
+    # Out of the way of the numbers at which the browser looks for them.
+    low, high = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (commands, answers))
+
+    def place() -> None:
+        os.dup2(low, 3)
+        os.dup2(high, 4)
+
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    # The shell moves the pipes to where the browser looks for them.
-    shell = ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh"]
     process = subprocess.Popen(
-        [*shell, path, *_FLAGS, *sandbox, f"--user-data-dir={folder}"],
-        pass_fds=(commands, answers),
+        [path, *_FLAGS, *sandbox, f"--user-data-dir={folder}"],
+        pass_fds=(3, 4),
+        preexec_fn=place,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         env=os.environ | {"HOME": str(folder)},
     )
-    os.close(commands)
-    os.close(answers)
+    for end in (commands, answers, low, high):
+        os.close(end)
     try:
         yield Browser(process, command, answer)
     finally:

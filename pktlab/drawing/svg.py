@@ -52,6 +52,8 @@ def svg(plan: Plan, *, title: str = "") -> str:
             "viewBox": f"0 0 {_n(width)} {_n(height)}",
             "width": _n(width),
             "height": _n(height),
+            # In a narrow window it shrinks a little, and is scrolled beyond that.
+            "style": f"max-width:100%;min-width:{_n(width * 0.8)}px;height:auto",
             "role": "img",
         },
     )
