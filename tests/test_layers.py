@@ -44,7 +44,7 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("kernel", {"kernel"}),
     ("live", {"network"}),
     ("standing", {"standing"}),
-    ("edge", {"asking", "pytest_plugin", "outcome", "cli", "__main__"}),
+    ("edge", {"asking", "pytest_plugin", "outcome", "cli", "wireshark", "__main__"}),
 ]
 RANK = {name: rank for rank, (_layer, names) in enumerate(LAYERS) for name in names}
 
