@@ -140,6 +140,13 @@ COMMANDS = {
         "that of the command; 128 and a signal's number where one ended it\n"
         "2  wrong use: no such network or namespace\n3  the program is not installed",
     ),
+    "repl": Command(
+        "repl:repl",
+        "Python in a network that is up, with net and Scapy.",
+        "pktlab repl bridge_swallows_arp_reply\n"
+        "echo 'net.ping(\"192.168.3.102\", dev=veth0)' | pktlab repl bridge_swallows_arp_reply",
+        "0  with statements piped in: none of them failed\n1  one of them failed\n" + _ENDS.rstrip(),
+    ),
     "down": Command("ps:down", "End networks that are up.", "pktlab down bridge_swallows_arp_reply\npktlab down --all"),
     "capture": Command(
         "capture:capture",

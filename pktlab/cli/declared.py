@@ -22,7 +22,6 @@ def declared_topology(lab: labfile.LabFile) -> Topology | None:
     Raises LabError if the import fails.
     """
     from pktlab.cli.inert import stand_ins
-    from pktlab.fault import describe
     from pktlab.topology import Topology
 
     path = lab.path.resolve()
@@ -34,16 +33,26 @@ def declared_topology(lab: labfile.LabFile) -> Topology | None:
             module = _imported(lab, path)
     except (Exception, SystemExit):
         # Whoever is at fault: with the real packets it is told as it would be in a run.
-        import pktlab.frames.scapy_config  # noqa: F401
-
-        try:
-            module = _imported(lab, path)
-        except PktlabError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise LabError(describe(error, path), remedy="the lab must be importable as it stands") from None
+        module = lab_module(lab)
     topology = getattr(module, "topology", None)
     return topology if isinstance(topology, Topology) else None
+
+
+def lab_module(lab: labfile.LabFile) -> ModuleType:
+    """Import a lab with Scapy's real packets, as a run does. Raises LabError if that fails."""
+    import pktlab.frames.scapy_config  # noqa: F401
+    from pktlab.fault import describe
+
+    path = lab.path.resolve()
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    sys.dont_write_bytecode = True
+    try:
+        return _imported(lab, path)
+    except PktlabError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise LabError(describe(error, path), remedy="the lab must be importable as it stands") from None
 
 
 def _imported(lab: labfile.LabFile, path: Path) -> ModuleType:

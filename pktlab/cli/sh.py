@@ -62,7 +62,7 @@ def _prompted(shell: str, where: str, env: dict[str, str]) -> tuple[list[str], d
     with its descriptor. Shells that set a prompt of their own have $PKTLAB_NETWORK and $PKTLAB_NAMESPACE.
     """
     if os.path.basename(shell) != "bash" or not os.isatty(0):
-        return [shell], env | {"PS1": f"{where} $ "}
+        return [shell], env | {"PS1": f"{where} # "}
     rc = os.memfd_create("pktlab", 0)
     with open(rc, "w", encoding="utf-8", closefd=False) as file:
         file.write(f"[ -f ~/.bashrc ] && . ~/.bashrc\nPS1='{where} \\w \\$ '\nexec {rc}<&-\n")

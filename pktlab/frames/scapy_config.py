@@ -44,3 +44,13 @@ def _import_layers() -> None:
 
 
 _import_layers()
+
+
+def typed_layers() -> dict[str, Any]:
+    """Return the layers that a person types most, by name."""
+    from scapy.layers.inet import ICMP, IP, TCP, UDP
+    from scapy.layers.l2 import ARP, Ether
+    from scapy.layers.vxlan import VXLAN
+    from scapy.packet import Raw
+
+    return {layer.__name__: layer for layer in (Ether, ARP, IP, ICMP, UDP, TCP, VXLAN, Raw)}

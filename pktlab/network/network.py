@@ -37,11 +37,11 @@ class Network(Changing):
     `recording` is all that was captured and asked; `bring_up` is how long the network took to come up, in seconds.
     """
 
-    def __init__(self, topology: Topology, *, queue: int = QUEUE) -> None:
+    def __init__(self, topology: Topology, *, queue: int = QUEUE, testbed: Testbed | None = None) -> None:
         tunnels = {s.dstport for s in topology.settings if isinstance(s, settings.Vxlan)}
         # Before there are interfaces: Scapy looks at all that it finds when it is imported.
         dissect.bind_vxlan(tunnels)
-        testbed = Testbed(topology, queue=queue)
+        testbed = testbed or Testbed(topology, queue=queue)
         super().__init__(testbed, Recording(testbed.recorder.storage, vxlan_ports=VXLAN_PORTS | tunnels))
         self.topology = topology
         self._prover = Prover(testbed.namespaces, testbed.netlinks, testbed.recorder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pktlab.kernel import libc
 from pktlab.kernel.sandbox import Child
 from pktlab.standing.registry import Standing
 
@@ -12,8 +13,8 @@ from pktlab.standing.registry import Standing
 class Guest(Child):
     """Runs `work(send)` in the sandbox of a network that is up, as `Child` runs it in a new one.
 
-    In the work the code of `pktlab.kernel` does as it does in any sandbox: it begins in the sandbox's first network
-    namespace, and the others have their names in /run/netns (`Netns.named`). It ends with the caller, and with the
+    In the work the code of `pktlab.kernel` does as it does in any sandbox: it begins in an empty network namespace,
+    and those of the network have their names in /run/netns (`Netns.named`). It ends with the caller, and with the
     network. `messages()` raises PktlabError where that is not up any more.
     """
 
@@ -25,4 +26,13 @@ class Guest(Child):
         self._standing.join()
 
     def _arrive(self) -> None:
-        """The mounts are there."""
+        settle_in()
+
+
+def settle_in() -> None:
+    """Make the namespace that the code of `pktlab.kernel` takes for the sandbox's first; in a child that has joined.
+
+    Each guest has its own: the marks of a `Fence` pass there, and the numbers by which a `Watch` knows other
+    namespaces are given once in each (rtnl_net_newid() in net/core/net_namespace.c).
+    """
+    libc.unshare(libc.CLONE_NEWNET)

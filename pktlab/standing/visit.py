@@ -136,7 +136,7 @@ def _waiting() -> Iterator[list[int]]:
 
 
 def _foreground(group: int) -> None:
-    """Give the terminal to a process group; who is not in the foreground is stopped for asking, unless he ignores it."""
+    """Give the terminal to a process group; who asks from the background must ignore SIGTTOU, or is stopped."""
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         with contextlib.suppress(OSError):
