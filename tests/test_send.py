@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import environment, pktlab_command
+from commandline import COMMAND, environment, pktlab_command
 from crafted import ARP, ICMP, M1, M2, M3, M4, UDP, Dot1Q, Ether, ip, vxlan
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,12 +186,37 @@ def test_a_frame_too_long_is_the_kernels_to_refuse(tmp_path: Path) -> None:
         (["--dev", "a/eth0", "--rate", "5", "--timing"], "both --rate and --timing are given"),
         (["--dev", "a/eth0", "--rate", "0"], "rate 0.0 is out of range"),
         (["--dev", "a/eth0", "-w", "foreign.pcap"], "foreign.pcap is the file to be sent"),
+        (["--dev", "a/eth0", "-w", "no/such/folder.pcapng"], "cannot write no/such/folder.pcapng: No such file or dir"),
     ],
 )
 def test_wrong_use(words: list[str], error: str, foreign: Path) -> None:
     said = pktlab_command("send", "foreign.pcap", "--lab", ROUTER, *words, cwd=foreign)
     assert said.status == 2
     assert error in said.err
+
+
+@sandboxed
+def test_ctrl_c(foreign: Path) -> None:
+    """It ends what would take minutes, says so, and leaves no file."""
+    data = (foreign / "foreign.pcap").read_bytes()
+    os.mkfifo(foreign / "pipe.pcap")
+    command = subprocess.Popen(
+        [*COMMAND, "send", "pipe.pcap", "--lab", ROUTER, "--dev", "a/eth0", "--rate", "0.01"],
+        cwd=foreign,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with (foreign / "pipe.pcap").open("wb") as pipe:  # opened when the command is about to read it
+        pipe.write(data)
+    os.killpg(command.pid, signal.SIGINT)
+    out, err = command.communicate(timeout=60)
+    assert (command.returncode, out, err) == (130, "", "pktlab: interrupted\n")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(command.pid, 0)
+    assert {each.name for each in foreign.iterdir()} == {"foreign.pcap", "pipe.pcap"}
 
 
 def test_files_and_labs_that_are_none(foreign: Path) -> None:

@@ -56,7 +56,15 @@ def captures_folder(path: Path) -> Path:
 
 def json_file(path: str) -> Path:
     """Check that the file for JSON can be written, without touching what is in it. Raises PktlabError if not."""
-    file = Path(path)
+    return _writable(Path(path), "name another file, or - for standard output")
+
+
+def pcapng_file(file: Path) -> Path:
+    """Check that a capture can be written to a file, as `json_file` does."""
+    return _writable(file, "name another file: -w FILE")
+
+
+def _writable(file: Path, remedy: str) -> Path:
     reason = ""
     if file.is_dir():
         reason = os.strerror(errno.EISDIR)
@@ -65,5 +73,5 @@ def json_file(path: str) -> Path:
     elif not os.access(file if file.exists() else file.parent, os.W_OK):
         reason = os.strerror(errno.EACCES)
     if reason:
-        raise PktlabError(f"cannot write {path}: {reason}", remedy="name another file, or - for standard output")
+        raise PktlabError(f"cannot write {file}: {reason}", remedy=remedy)
     return file

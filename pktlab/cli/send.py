@@ -11,9 +11,9 @@ import typer
 
 from pktlab import labfile
 from pktlab.act import ActRecord
-from pktlab.cli.arguments import complete_lab
+from pktlab.cli.arguments import complete_lab, pcapng_file
 from pktlab.cli.screen import Screen, write_json
-from pktlab.cli.status import INCONCLUSIVE, PASSED
+from pktlab.cli.status import INCONCLUSIVE, PASSED, interrupted
 from pktlab.errors import Inconclusive, LabError, PktlabError
 from pktlab.transcript import Line, Span, story
 
@@ -59,6 +59,23 @@ def send(
     """
     if timing and rate is not None:
         raise PktlabError("both --rate and --timing are given", remedy="choose one of them")
+    pace = {"rate": rate, "timing": timing, "count": count}
+    try:
+        told = _told(file, lab, dev, rewrite_mac, output, pace)
+    except KeyboardInterrupt:
+        interrupted()
+    if as_json:
+        write_json({"version": 1, **told})
+    else:
+        screen = Screen()
+        screen.lines(_lines(told, screen.width))
+    return INCONCLUSIVE if told["act"]["status"] == "inconclusive" else PASSED
+
+
+def _told(
+    file: Path, lab: str, dev: str, rewrite_mac: str, output: Path | None, pace: dict[str, Any]
+) -> dict[str, Any]:
+    """Send the file in the network of a lab; return what became of it, as JSON data."""
     source = labfile.find([lab])[0]
     topology = _topology(source)
     device = _device(topology, dev)
@@ -67,21 +84,17 @@ def send(
     written = output or Path(name)
     if written.exists() and written.samefile(file):
         raise PktlabError(f"{written} is the file to be sent", remedy="name another one: -w FILE")
+    pcapng_file(written)
     from pktlab.kernel import sandbox, schedule
 
-    plan = schedule.planned(len(packets) * count, rate=rate, times=[time for time, _data in packets] if timing else ())
-    seconds = plan.moment(len(packets) * count - 1) / 1e9 if plan else 0.0
+    total = len(packets) * pace["count"]
+    plan = schedule.planned(total, rate=pace["rate"], times=[time for time, _data in packets] if pace["timing"] else ())
+    seconds = plan.moment(total - 1) / 1e9 if plan else 0.0
     _load()
     record = ActRecord(source.name, "send", f"{file.name} sent out of {device}", "passed")
     record.capture.file = str(written)
-    pace = {"rate": rate, "timing": timing, "count": count}
-    told = sandbox.call(lambda: _sent(topology, record, device, packets, pace), deadline=_SECONDS + seconds)
-    if as_json:
-        write_json({"version": 1, **told})
-    else:
-        screen = Screen()
-        screen.lines(_lines(told, screen.width))
-    return INCONCLUSIVE if told["act"]["status"] == "inconclusive" else PASSED
+    told: dict[str, Any] = sandbox.call(_sent, topology, record, device, packets, pace, deadline=_SECONDS + seconds)
+    return told
 
 
 def _topology(source: labfile.LabFile) -> Topology:
