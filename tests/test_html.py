@@ -17,9 +17,12 @@ from crafted import IP, UDP, ether, interface, ip, is_at, sightings, vxlan, who_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pktlab import Topology
 from pktlab.act import ActRecord, Captured, Observation
 from pktlab.claims import Claim
 from pktlab.cli import report
+from pktlab.drawing.order import order, peers
+from pktlab.drawing.plan import plan
 from pktlab.frame import IN, OUT, Frame
 from pktlab.frames import pcapng, telling
 from pktlab.frames.explain import explained
@@ -51,9 +54,9 @@ def recorded(frames: list[Frame], *observations: Observation) -> ActRecord:
     )
 
 
-def built(frames: list[Frame], *observations: Observation, order: tuple[str, ...] = ()) -> Ladder:
+def built(frames: list[Frame], *observations: Observation, across: tuple[str, ...] = ()) -> Ladder:
     """The ladder of an act that saw these frames."""
-    return ladder(recorded(frames, *observations), frames, order=[interface(each) for each in order], peers=PEERS)
+    return ladder(recorded(frames, *observations), frames, order=[interface(each) for each in across], peers=PEERS)
 
 
 def lanes(found: Ladder) -> list[Lane]:
@@ -82,7 +85,7 @@ def test_a_packet_goes_from_one_interface_to_the_next() -> None:
             ("c/eth0", IN, who_has()),
             ("b/eth0", IN, who_has()),
         ),
-        order=("a/eth0", "sw/p1", "sw/br0", "sw/p2", "sw/p3", "b/eth0", "c/eth0"),
+        across=("a/eth0", "sw/p1", "sw/br0", "sw/p2", "sw/p3", "b/eth0", "c/eth0"),
     )
     assert shape(lanes(found)[0].hops) == [
         ("a/eth0", None, False),
@@ -98,13 +101,32 @@ def test_a_packet_goes_from_one_interface_to_the_next() -> None:
     ]
 
 
+def test_columns_go_as_the_picture_does() -> None:
+    topology = Topology()
+    a, sw, b = (topology.namespace(name) for name in ("a", "sw", "b"))
+    left, right = a.veth("eth0", "p1", netns=sw)[1], b.veth("eth0", "p2", netns=sw)[1]
+    sw.bridge("br0", ports=[right, left])
+    planned = plan(topology)
+    assert [str(each) for each in order(planned)] == ["b/eth0", "sw/p2", "sw/br0", "sw/p1", "a/eth0"]
+    assert peers(planned)[left] == interface("a/eth0")
+
+
 def test_what_nobody_declared_stands_behind_what_it_came_from() -> None:
     frames = sightings(("a/eth0", OUT, who_has()), ("sw/p1", IN, who_has()), ("sw/new", OUT, who_has()))
     frames += sightings(("d/new", IN, who_has()))
     frames[-1].number = 4
-    found = built(frames, order=("a/eth0", "sw/p1", "sw/p2"))
+    found = built(frames, across=("a/eth0", "sw/p1", "sw/p2"))
     assert [str(each) for each in found.columns] == ["a/eth0", "sw/p1", "sw/new", "d/new"]
     assert shape(lanes(found)[0].hops)[2:] == [("sw/new", 1, False), ("d/new", 2, True)]
+
+
+def test_two_ports_have_it_from_somebody_else() -> None:
+    """In a storm a copy may be taken for another packet's; then nothing is drawn rather than something wrong."""
+    frames = sightings(("sw/p1", OUT, who_has()), ("sw/p2", OUT, who_has()), ("b/eth0", IN, who_has()))
+    for kind, origin in (("veth", None), ("", 0)):
+        for frame in frames:
+            frame.interface = Interface(frame.interface.netns, frame.interface.name, kind=kind)
+        assert [hop.origin for hop in lanes(built(frames))[0].hops] == [None, origin, 1]
 
 
 def test_rewritten_fields_are_on_the_hop_where_they_changed() -> None:

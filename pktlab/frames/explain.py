@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from pktlab.frame import Frame
@@ -19,11 +20,15 @@ def explained(frame: Frame) -> str:
     from scapy.layers.l2 import Ether
     from scapy.packet import Raw
 
+    log = logging.getLogger("scapy.runtime")  # a reader's page is no place to hear of a dissector's doubts
+    level, log.level = log.level, logging.CRITICAL
     try:
         # Not `dissect.dissected`: a pattern may have had it dissected before all layers were known.
         packet: Any = Ether(frame.data)
     except Exception:  # whatever a dissector makes of bytes that are none of its protocol, such as half a header
         packet = Raw(frame.data)
+    finally:
+        log.level = level
     return str(packet.show(dump=True)).rstrip()
 
 

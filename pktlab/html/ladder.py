@@ -166,7 +166,12 @@ def _origin(
     if frame.direction == OUT:
         # What a bridge sends came from the first that had the same bytes; what was rewritten, from the last.
         same = [n for n in here if frames[n].data == frame.data]
-        return same[0] if same else (here[-1] if here else None)
+        if same:
+            first = frames[same[0]]
+            # Two ports that send the same have it from one that this packet's frames do not show.
+            ports = first.direction == OUT and first.interface.kind == frame.interface.kind != ""
+            return None if ports else same[0]
+        return here[-1] if here else None
     behind = [n for n in here if frames[n].direction == IN and frames[n].time == frame.time]
     if behind:
         return behind[-1]  # a bridge behind its port, a tunnel's device behind the NIC
