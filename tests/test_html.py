@@ -30,6 +30,7 @@ from pktlab.frames.journey import follow
 from pktlab.html import lane
 from pktlab.html.ladder import PACKETS, QUESTIONS, SIGHTINGS, Asked, Gap, Hop, Ladder, Lane, ladder
 from pktlab.html.page import ActPage, LabPage, index_page, lab_page
+from pktlab.interface import Interface
 from pktlab.labfile import LabFile, find
 from pktlab.report import LabResult
 from pktlab.verdict import Verdict
@@ -105,9 +106,9 @@ def test_columns_go_as_the_picture_does() -> None:
     topology = Topology()
     a, sw, b = (topology.namespace(name) for name in ("a", "sw", "b"))
     left, right = a.veth("eth0", "p1", netns=sw)[1], b.veth("eth0", "p2", netns=sw)[1]
-    sw.bridge("br0", ports=[right, left])
+    sw.bridge("br0", ports=[left, right])
     planned = plan(topology)
-    assert [str(each) for each in order(planned)] == ["b/eth0", "sw/p2", "sw/br0", "sw/p1", "a/eth0"]
+    assert [str(each) for each in order(planned)] == ["a/eth0", "sw/p1", "sw/br0", "sw/p2", "b/eth0"]
     assert peers(planned)[left] == interface("a/eth0")
 
 
