@@ -195,6 +195,47 @@ def test_wrong_use(words: list[str], error: str, foreign: Path) -> None:
     assert error in said.err
 
 
+LAB = """\
+\"\"\"A lab of a test.\"\"\"
+from pktlab import Topology
+
+topology = Topology()
+a, b = topology.namespace("a"), topology.namespace("b")
+one, two = a.veth("eth0", "eth0", netns=b)
+two.address("192.168.1.1/24")
+
+
+def test_nothing(net): ...
+"""
+
+
+@sandboxed
+def test_a_network_that_is_up(foreign: Path) -> None:
+    """What is sent there stays there: b knows afterwards who asked. Beside it a fresh one knows nothing of that."""
+    name = f"sent_{os.getpid()}"
+    (foreign / f"{name}.py").write_text(LAB)
+    up = pktlab_command("up", f"./{name}.py", cwd=foreign)
+    assert up.status == 0, up.err
+    try:
+        words = ["send", "foreign.pcap", "--dev", "a/eth0", "--json", "--lab"]
+        found = json.loads(pktlab_command(*words, name.replace("_", "-"), cwd=foreign).out)
+        assert (found["network"], found["sent"], found["act"]["lab"]) == (name, 3, name)
+        assert paths(found)["ARP, Reply 192.168.1.1 is-at 02:00:00:02:00:01"] == [["b/eth0", "a/eth0"]]
+        assert (foreign / f"foreign-{name}.pcapng").exists()
+        assert (
+            f"192.168.1.2 dev eth0 lladdr {FOREIGN}"
+            in pktlab_command("exec", name, "b", "--", "ip", "neigh", cwd=foreign).out
+        )
+        readdressed = ["--rewrite-mac", f"src={M4}"]
+        for where, network in ((["--fresh"], None), ([], name)):
+            again = json.loads(pktlab_command(*words, f"./{name}.py", *readdressed, *where, cwd=foreign).out)
+            assert again.get("network") == network
+            known = pktlab_command("exec", name, "b", "--", "ip", "neigh", cwd=foreign).out
+            assert (M4 in known) is (network is not None)
+    finally:
+        assert pktlab_command("down", name, cwd=foreign).status == 0
+
+
 @sandboxed
 def test_ctrl_c(foreign: Path) -> None:
     """It ends what would take minutes, says so, and leaves no file."""

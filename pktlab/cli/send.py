@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,8 @@ from pktlab.transcript import Line, Span, story
 
 if TYPE_CHECKING:
     from pktlab.interface import Interface
+    from pktlab.network import Network
+    from pktlab.standing.registry import Standing
     from pktlab.topology import Device, Topology
 
 # For bringing the network up and letting it fall silent, on a loaded machine; sending itself comes on top.
@@ -30,12 +32,20 @@ _OWN, _PEER = "dev", "peer"
 def send(
     file: Annotated[Path, typer.Argument(help="A pcap or pcapng file of Ethernet frames.")],
     lab: Annotated[
-        str, typer.Option(metavar="LAB|FILE", help="The lab whose network it is sent in.", autocompletion=complete_lab)
+        str,
+        typer.Option(
+            metavar="LAB|FILE|NAME",
+            help="The lab in whose network it is sent, or a network that is up.",
+            autocompletion=complete_lab,
+        ),
     ],
     dev: Annotated[str, typer.Option(metavar="NS/IFACE", help="The interface that sends it.")],
     rate: Annotated[float | None, typer.Option(metavar="N", help="Send N frames a second.")] = None,
     timing: Annotated[bool, typer.Option("--timing", help="Keep the times between frames.")] = False,
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Send the whole file N times.")] = 1,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Bring the lab's network up anew, even if one of that name is up.")
+    ] = False,
     rewrite_mac: Annotated[
         str,
         typer.Option(
@@ -52,16 +62,18 @@ def send(
 ) -> int:
     """Send a capture in a lab's network, and tell which ways its packets go there.
 
-    The lab's topology is brought up in a sandbox, fresh and without what its acts do to it. The frames leave by the
-    interface as its own stack would send them: to test a bridge, send at the other end of a port's cable. A host takes
-    only frames that bear its MAC, so those of another network may have to be readdressed; groups' destinations stay,
-    and MACs inside ARP that are the frame's own go along.
+    Where a network of that name is up (`pktlab ps`), they are sent in that, as it is now. Otherwise the lab's topology
+    is brought up in a sandbox, fresh and without what its acts do to it.
+
+    The frames leave by the interface as its own stack would send them: to test a bridge, send at the other end of a
+    port's cable. A host takes only frames that bear its MAC, so those of another network may have to be readdressed;
+    groups' destinations stay, and MACs inside ARP that are the frame's own go along.
     """
     if timing and rate is not None:
         raise PktlabError("both --rate and --timing are given", remedy="choose one of them")
     pace = {"rate": rate, "timing": timing, "count": count}
     try:
-        told = _told(file, lab, dev, rewrite_mac, output, pace)
+        told = _told(file, lab, dev, rewrite_mac, output, pace, fresh=fresh)
     except KeyboardInterrupt:
         interrupted()
     if as_json:
@@ -73,15 +85,16 @@ def send(
 
 
 def _told(
-    file: Path, lab: str, dev: str, rewrite_mac: str, output: Path | None, pace: dict[str, Any]
+    file: Path, lab: str, dev: str, rewrite_mac: str, output: Path | None, pace: dict[str, Any], *, fresh: bool
 ) -> dict[str, Any]:
     """Send the file in the network of a lab; return what became of it, as JSON data."""
-    source = labfile.find([lab])[0]
+    standing = None if fresh else _standing(lab)
+    source = labfile.read(standing.lab) if standing else labfile.find([lab])[0]
+    network = standing.name if standing else source.name
     topology = _topology(source)
     device = _device(topology, dev)
     packets = _packets(file, topology, device, rewrite_mac)
-    name = f"{file.stem}-{source.name}.pcapng"
-    written = output or Path(name)
+    written = output or Path(f"{file.stem}-{network}.pcapng")
     if written.exists() and written.samefile(file):
         raise PktlabError(f"{written} is the file to be sent", remedy="name another one: -w FILE")
     pcapng_file(written)
@@ -93,8 +106,31 @@ def _told(
     _load()
     record = ActRecord(source.name, "send", f"{file.name} sent out of {device}", "passed")
     record.capture.file = str(written)
-    told: dict[str, Any] = sandbox.call(_sent, topology, record, device, packets, pace, deadline=_SECONDS + seconds)
-    return told
+    if standing is None:
+        told: dict[str, Any] = sandbox.call(
+            _fresh, topology, record, device, packets, pace, deadline=_SECONDS + seconds
+        )
+        return told
+    from pktlab.standing.guest import Guest
+
+    def work(tell: Callable[[Any], None]) -> None:
+        tell(_joined(standing, topology, record, device, packets, pace))
+
+    with Guest(standing, work) as guest:
+        for answer in guest.messages(_SECONDS + seconds):
+            return {"network": standing.name, **answer}
+    raise PktlabError(f"{standing.name} ended before the frames were sent")
+
+
+def _standing(name: str) -> Standing | None:
+    """Find the network that is up of this name, or made from this lab file; None where there is none."""
+    from pktlab.standing import registry
+
+    path = Path(name).resolve()
+    plain = name.lower().replace("-", "_")
+    if any(each.lab == path or each.name.lower().replace("-", "_") == plain for each in registry.every()):
+        return registry.find(name)
+    return None
 
 
 def _topology(source: labfile.LabFile) -> Topology:
@@ -169,48 +205,65 @@ def _load() -> None:
     dissect.load()
 
 
-def _sent(
-    topology: Topology, record: ActRecord, device: Device, packets: list[tuple[int, bytes]], pace: dict[str, Any]
+_Packets = list[tuple[int, bytes]]
+
+
+def _fresh(
+    topology: Topology, record: ActRecord, device: Device, packets: _Packets, pace: dict[str, Any]
 ) -> dict[str, Any]:
-    """Do it, inside the sandbox; return what was sent and the record of it."""
+    """Do it in a network of its own, inside a new sandbox."""
+    from pktlab.network import Network
+
+    with Network(topology) as net:
+        return _sent(net, record, device, packets, pace)
+
+
+def _joined(
+    standing: Standing, topology: Topology, record: ActRecord, device: Device, packets: _Packets, pace: dict[str, Any]
+) -> dict[str, Any]:
+    """Do it in a network that is up, inside its sandbox."""
+    from pktlab.standing.attached import AttachedNetwork
+
+    with AttachedNetwork(topology, standing.namespaces) as net:
+        return _sent(net, record, device, packets, pace)
+
+
+def _sent(net: Network, record: ActRecord, device: Device, packets: _Packets, pace: dict[str, Any]) -> dict[str, Any]:
+    """Send; return what was sent and the record of it."""
     from pktlab import __version__
     from pktlab.kernel.inject import Sent
-    from pktlab.network import Network
     from pktlab.topology.settings import Address
 
     frames: Any = packets if pace["timing"] else [data for _time, data in packets]
-    with Network(topology) as net:
-        sent = Sent(len(packets) * pace["count"])
-        try:
-            with net.capture():
+    sent, lost = Sent(len(packets) * pace["count"]), {}
+    try:
+        with net.capture():
+            try:
                 sent = net.send(frames, dev=device, **pace)
-            net.finish()
-            net.check_losses()
-        except Inconclusive as error:
-            record.status, record.reason = "inconclusive", str(error)
-        recording, lost = net.recording, net.losses()
-        record.packets, record.story, record.untold = recording.packets(), recording.story(), recording.untold
-        recording.write(
-            record.capture.file,
-            net.interfaces,
-            dropped=lost,
-            names={each.ip: str(each.device) for each in topology.settings if isinstance(each, Address)},
-            comment=f"{record.lab}: {record.title}",
-            application=f"pktlab {__version__}",
-        )
-        record.capture = recording.captured(record.capture.file, net.interfaces, lost)
-    return {
-        "sent": int(sent),
-        "seconds": sent.seconds,
-        "rate": sent.rate,
-        "act": record.as_json(),
-    }
+                net.settle()
+            finally:
+                lost = net.losses()
+    except Inconclusive as error:
+        record.status, record.reason = "inconclusive", str(error)
+    recording = net.recording
+    record.packets, record.story, record.untold = recording.packets(), recording.story(), recording.untold
+    recording.write(
+        record.capture.file,
+        net.interfaces,
+        dropped=lost,
+        names={each.ip: str(each.device) for each in net.topology.settings if isinstance(each, Address)},
+        comment=f"{record.lab}: {record.title}",
+        application=f"pktlab {__version__}",
+    )
+    record.capture = recording.captured(record.capture.file, net.interfaces, lost)
+    return {"sent": int(sent), "seconds": sent.seconds, "rate": sent.rate, "act": record.as_json()}
 
 
 def _lines(told: dict[str, Any], width: int) -> Iterator[Line]:
     record = ActRecord.from_json(told["act"])
     yield [Span(record.lab, "name")]
-    yield [Span(record.title, "title")]
+    where = f", in the network {told['network']} that is up" if "network" in told else ""
+    yield [Span(record.title + where, "title")]
     yield []
     yield from story(record, width)
     yield []
