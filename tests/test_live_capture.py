@@ -7,13 +7,14 @@ import io
 import os
 import select
 import signal
+import socket
 import statistics
 import struct
 import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,11 @@ from pktlab.frame import Frame
 from pktlab.frames import annotate, expression, pcapng
 from pktlab.frames.journey import follow
 from pktlab.frames.live import HOLD, Batch, Begun, Live
-from pktlab.frames.section import PACKET, Writer
+from pktlab.frames.section import INTERFACE, PACKET, STATISTICS, Writer
 from pktlab.interface import Interface
+from pktlab.kernel.netns import Netns
+from pktlab.standing import registry
+from pktlab.standing.guest import Guest
 
 DEADLINE = 60.0
 ORDINARY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -374,7 +378,7 @@ def test_stopped_it_leaves_a_whole_file(tmp_path: Path, number: signal.Signals |
     if number:
         process.send_signal(number)
     data += [(kind, body) for kind, body, _now in stream]
-    assert [kind for kind, _body in data[-4:]] == [5] * 4, "statistics of each interface, lo of both among them"
+    assert [kind for kind, _body in data[-5:]] == [STATISTICS] * 5, "of each interface, lo of both among them"
     assert process.wait(DEADLINE) == (130 if number else 0)
     assert all(ended(pid, DEADLINE) for pid in marked(mark))
 
@@ -408,6 +412,79 @@ def test_killed_it_leaves_nothing(tmp_path: Path) -> None:
     assert all(ended(pid, DEADLINE) for pid in marked(mark))
     assert marked(mark) == []
     assert machine() == before
+
+
+# ---- A network that is up
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[str]:
+    """The name of a network that is up, of the tests' lab."""
+    name = f"capture-{uuid.uuid4().hex[:12]}"
+    said = pktlab_command("up", lab(tmp_path, ACT % 1), "--name", name, cwd=tmp_path)
+    assert said.status == 0, said.err
+    yield name
+    pktlab_command("down", name, cwd=tmp_path)
+
+
+def ask(network: str) -> None:
+    """Have h1 send a datagram to the switch, where nobody takes it."""
+
+    def work(send: Callable[[object], None]) -> None:
+        with Netns.named("h1").socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+            made.sendto(b"hello", ("10.0.0.254", 7))
+
+    with Guest(registry.find(network), work) as guest:
+        assert list(guest.messages(DEADLINE)) == []
+        assert guest.wait() == 0
+
+
+def test_a_network_that_is_up_is_watched(tmp_path: Path, up: str) -> None:
+    process = capture(tmp_path, up, "-w", "-")
+    stream = blocks(process)
+    # Interfaces are told when the capture has begun.
+    while next(stream)[0] != INTERFACE:
+        pass
+    late: list[float] = []
+    data = b""
+    ask(up)
+    # Question, answer, datagram and its refusal: each at three interfaces.
+    while len(late) < 12:
+        kind, body, now = next(stream)
+        data += body
+        if kind == PACKET:
+            late.append((now - stamp(body)) / 1e9)
+    process.send_signal(signal.SIGINT)
+    assert [kind for kind, _body, _now in stream] == [STATISTICS] * 5
+    assert process.wait(DEADLINE) == 0, "Ctrl-C is how to end it"
+    assert statistics.median(late) < 0.2, late
+    assert b"ARP is-at 10.0.0.254: hop 3 of 3, stops here" in data
+    assert b"UDP 10.0.0.1" in data
+    assert b"h1/eth0\0" in data, "names for addresses"
+
+
+def test_a_network_that_goes_down_ends_the_stream(tmp_path: Path, up: str) -> None:
+    process = capture(tmp_path, up, "-w", "-")
+    stream = blocks(process)
+    while next(stream)[0] != INTERFACE:
+        pass
+    assert pktlab_command("down", up, cwd=tmp_path).status == 0
+    assert [kind for kind, _body, _now in stream if kind == STATISTICS] == [STATISTICS] * 5
+    assert process.wait(DEADLINE) == 0
+
+
+def test_killed_it_leaves_the_network_as_it_was(tmp_path: Path, up: str) -> None:
+    mark = str(uuid.uuid4())
+    process = capture(tmp_path, up, "-w", "-", mark=mark)
+    stream = blocks(process)
+    while next(stream)[0] != INTERFACE:
+        pass
+    assert len(marked(mark)) >= 3
+    process.kill()
+    process.wait()
+    assert all(ended(pid, DEADLINE) for pid in marked(mark))
+    assert marked(mark) == []
+    ask(up)
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:

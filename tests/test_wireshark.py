@@ -6,7 +6,9 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,9 +35,16 @@ def test_the_interfaces_are_the_labs_and_one_for_all() -> None:
     lines = extcap.interfaces()
     assert lines[0].startswith("extcap {version=")
     assert lines[1].startswith("interface {value=pktlab}{display=")
-    assert [line.partition("}")[0] for line in lines[2:]] == [
+    labs = [line for line in lines[2:] if "{value=pktlab-up-" not in line]
+    assert [line.partition("}")[0] for line in labs] == [
         f"interface {{value=pktlab-{lab.name}" for lab in labfile.discover()
     ]
+
+
+def test_networks_that_are_up_are_interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extcap, "_networks", lambda: ["mine"])
+    assert extcap.interfaces()[2] == "interface {value=pktlab-up-mine}{display=pktlab: mine, which is up}"
+    assert [line for line in extcap.config("pktlab-up-mine") if "--act" in line] == []
 
 
 def test_the_default_lab_is_one_and_is_told() -> None:
@@ -62,6 +71,7 @@ def test_the_script_answers_as_the_module_does(tmp_path: Path) -> None:
     path = setup.install(tmp_path)
     some = "pktlab-vxlan_wraps_the_frame"
     assert run_script(path, "--extcap-config", "--extcap-interface", some) == extcap.config(some)
+    assert run_script(path, "--extcap-config", "--extcap-interface", "pktlab-up-x") == extcap.config("pktlab-up-x")
     assert run_script(path, "--extcap-config", "--extcap-interface", "pktlab") == extcap.config("pktlab")
     assert run_script(path, "--extcap-interfaces", "--extcap-version=4.0") == extcap.interfaces()
     assert run_script(path, "--extcap-dlts", "--extcap-interface", some) == [
@@ -220,6 +230,27 @@ def test_tshark_captures_on_a_lab_with_options(home: Path) -> None:
     assert next(text for text in comments if text.startswith("test_")).startswith("test_ping_across_the_router")
     filtered = shell(captured(f"-i {name} -f 'ARP(op=\"is-at\")' -c 4"), home, *ordinary)
     assert all("ARP is-at" in row[3] for row in filtered)
+
+
+@TSHARK
+def test_tshark_captures_on_a_network_that_is_up(home: Path) -> None:
+    check_sandbox()
+    ordinary = ORDINARY if os.geteuid() == 0 else []
+    name = f"wireshark-{uuid.uuid4().hex[:12]}"
+    datagram = f'{sys.executable} -c \'import socket; socket.socket(2, 2).sendto(b"hello", ("192.168.2.2", 7))\''
+    # Until tshark has begun nothing is seen, and so datagrams are sent until it has enough.
+    script = f"""
+        {INSTALL} >/dev/null
+        $PKTLAB up router_rewrites_macs --name {name} >/dev/null
+        trap '$PKTLAB down {name} >/dev/null' EXIT
+        mkfifo $HOME/packets
+        {captured(f"-i pktlab-up-{name} -l -c 12")} >$HOME/packets &
+        (while [ ! -e $HOME/over ]; do $PKTLAB exec {name} a -- {datagram}; done) >/dev/null 2>&1 &
+        cat $HOME/packets
+        touch $HOME/over
+        wait
+    """
+    check_packets(shell(script, home, *ordinary), 12)
 
 
 @TSHARK

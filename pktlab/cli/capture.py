@@ -10,7 +10,7 @@ import typer
 
 from pktlab import labfile
 from pktlab.cli.arguments import complete_lab
-from pktlab.cli.status import INTERRUPTED, PASSED, worst
+from pktlab.cli.status import INCONCLUSIVE, INTERRUPTED, PASSED, worst
 from pktlab.errors import LabError, PktlabError
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ _PCAPNG = b"\x0a\x0d\x0d\x0a"
 def capture(
     source: Annotated[
         str,
-        typer.Argument(metavar="LAB|FILE", help="A lab, or a pcapng file to filter.", autocompletion=complete_lab),
+        typer.Argument(
+            metavar="LAB|FILE", help="A lab, a network that is up, or a pcapng file.", autocompletion=complete_lab
+        ),
     ],
     keyword: Annotated[
         str, typer.Option("-k", metavar="EXPR", help="Run only acts whose names match, as in pytest.")
@@ -44,8 +46,9 @@ def capture(
 ) -> int:
     """Run a lab's acts and stream what every interface of every namespace carries, each frame as it comes.
 
-    With -w a pcapng stream, which Wireshark reads along; without, a line for each frame. A FILE is one that pktlab
-    wrote, and is filtered. Ctrl-C ends it with a whole file.
+    With -w a pcapng stream, which Wireshark reads along; without, a line for each frame. A network that is up
+    (`pktlab up`) is watched until Ctrl-C, and no act is run, unless -k asks for acts. A FILE is one that pktlab wrote,
+    and is filtered. Ctrl-C ends it with a whole file.
     """
     from pktlab.cli.livestream import Choice
 
@@ -62,15 +65,24 @@ def capture(
         _filter(Path(source), _outlet(write), choice, count)
         choice.check()
         return PASSED
-    labs = labfile.find([source])
-    if keyword and not labs:
-        raise PktlabError(f"no act matches -k {keyword!r}")
-    from pktlab.cli import livestream, player
+    from pktlab.cli import livestream, player, watching
 
-    with player.Player(player.acts(labs, keyword)) as playing:
+    standing = None if keyword else watching.standing(source)
+    work = player.acts(labfile.find([source]), keyword) if standing is None else watching.work(standing)
+    with player.Player(work) as playing:
         outlet = _outlet(write)
         outcome = livestream.Streaming(playing, outlet, choice, tell=_tell, duration=duration, count=count).run()
-    return _conclude(outcome, choice, keyword, ended=duration is not None or count is not None)
+    _say(outcome)
+    choice.check()
+    if standing is not None:
+        return INCONCLUSIVE if outcome.lost else PASSED
+    if outcome.interrupted:
+        return INTERRUPTED
+    if not outcome.statuses and duration is None and count is None:
+        raise PktlabError(
+            f"no act matches -k {keyword!r}" if keyword else "no act was run", remedy="`pktlab show LAB` names them"
+        )
+    return worst(outcome.statuses)
 
 
 def _is_file(source: str) -> bool:
@@ -118,14 +130,10 @@ def _tell(act: Act) -> None:
     print(f"{told}: {act.reason}" if act.reason and act.status != "passed" else told, file=sys.stderr)  # noqa: T201
 
 
-def _conclude(outcome: Outcome, choice: Choice, keyword: str, *, ended: bool) -> int:
-    filter_ = "; in Wireshark, frame.packet_id == 1 shows the whole way of packet 1" if outcome.packets else ""
-    print(f"{outcome.frames} frames, {outcome.packets} packets{filter_}", file=sys.stderr)  # noqa: T201
-    choice.check()
-    if outcome.interrupted:
-        return INTERRUPTED
-    if not outcome.statuses and not ended:
-        raise PktlabError(
-            f"no act matches -k {keyword!r}" if keyword else "no act was run", remedy="`pktlab show LAB` names them"
-        )
-    return worst(outcome.statuses)
+def _say(outcome: Outcome) -> None:
+    words = f"{outcome.frames} frames, {outcome.packets} packets"
+    if outcome.packets:
+        words += "; in Wireshark, frame.packet_id == 1 shows the whole way of packet 1"
+    if outcome.lost:
+        words += f"; {sum(outcome.lost.values())} frames lost"
+    print(words, file=sys.stderr)  # noqa: T201

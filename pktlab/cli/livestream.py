@@ -84,6 +84,7 @@ class Streaming:
         self._live = Live()
         self._interfaces: dict[str, Interface] = {}  # by namespace, the first
         self._notes: dict[Interface, str] = {}
+        self._lost: dict[str, int] = {}  # in the network at hand
         self._over = False
         self._outcome = Outcome()
 
@@ -95,11 +96,10 @@ class Streaming:
         with _signals() as stop:
             while not self._over:
                 self._wait(stop)
-            if self._full():
-                self._outcome.packets = self._live.packets
-            else:
+            if not self._full():
                 self._live.cut()
                 self._write(self._live.release(0))
+            self._count_lost()
             self._outcome.packets = self._live.packets
             self._outlet.finish(self._outcome.lost, self._notes)
         return self._outcome
@@ -138,6 +138,7 @@ class Streaming:
     def _take(self, message: object) -> None:
         if isinstance(message, Batch):
             self._live.take(message)
+            self._lost = message.lost or self._lost
         elif isinstance(message, Begun):
             self._live.begin(message)
             # What the network before had to say is written before it is known what this one has.
@@ -150,10 +151,8 @@ class Streaming:
                 dissect.bind_vxlan(message.vxlan_ports)
             self._outlet.begin(message, self._choice.of(message.interfaces))
         elif isinstance(message, Ended):
-            for netns, lost in message.lost.items():
-                if lost and netns in self._interfaces:
-                    interface = self._interfaces[netns]
-                    self._outcome.lost[interface] = self._outcome.lost.get(interface, 0) + lost
+            self._lost = message.lost
+            self._count_lost()
             self._notes |= message.notes
             self._live.cut()
         else:
@@ -161,6 +160,14 @@ class Streaming:
             self._outcome.statuses.append(act.status)
             self._write(self._live.release(0))
             self._tell(act)
+
+    def _count_lost(self) -> None:
+        """Put what was lost in a namespace down to its first interface, as the file of a run has it."""
+        for netns, lost in self._lost.items():
+            if lost and netns in self._interfaces:
+                interface = self._interfaces[netns]
+                self._outcome.lost[interface] = self._outcome.lost.get(interface, 0) + lost
+        self._lost = {}
 
     def _write(self, told: Sequence[Told]) -> None:
         for frame, comments in told:

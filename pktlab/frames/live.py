@@ -38,12 +38,14 @@ class Begun:
 class Batch:
     """Frames in the order in which each namespace saw them; those stamped up to `until` are all there.
 
-    With `cut` all frames before these are there, and no packet goes on beyond: the network was silent.
+    With `cut` all frames before these are there, and no packet goes on beyond: the network was silent. `lost` is how
+    many frames have been lost so far, by namespace.
     """
 
     frames: list[Frame]
     until: int = 0
     cut: bool = False
+    lost: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -119,7 +119,7 @@ class Feed:
                 self._rows(cut)
                 self._send(Batch([], cut=True))
         self._rows(end)
-        self._send(Batch([], self._until))
+        self._send(Batch([], self._until, lost=self._recorder.losses()))
 
     def _rows(self, end: int) -> None:
         storage = self._recorder.storage

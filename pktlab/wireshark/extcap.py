@@ -10,9 +10,9 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pktlab import __version__, labfile
 from pktlab.errors import LabError, PktlabError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "pktlab"
 _PREFIX = f"{NAME}-"
+_UP = f"{_PREFIX}up-"  # no lab's name has a dash in it
 # A short one, of which each packet is seen on two to four interfaces.
 DEFAULT_LAB = "bridge_swallows_arp_reply"
 MARK = "# Written by `pktlab wireshark install`; `pktlab wireshark uninstall` takes it away."
@@ -39,13 +40,18 @@ _DLT = "dlt {number=1}{name=EN10MB}{display=Ethernet}"
 
 def script(python: str = sys.executable) -> str:
     """Return the text of the script to install."""
-    answer = "\n".join(_OPTIONS)
+    acts, up = ("\n".join(options) for options in (_OPTIONS, _OPTIONS[1:]))
     return f"""#!/bin/sh
 {MARK}
 case "$*" in
+*--extcap-config*"--extcap-interface {_UP}"*)
+    cat <<'END'
+{up}
+END
+    exit ;;
 *--extcap-config*"--extcap-interface {_PREFIX}"*)
     cat <<'END'
-{answer}
+{acts}
 END
     exit ;;
 *--extcap-dlts*)
@@ -62,6 +68,7 @@ def interfaces() -> list[str]:
         f"extcap {{version={__version__}}}{{display=pktlab}}",
         f"interface {{value={NAME}}}{{display=pktlab: a lab of your choice}}",
     ]
+    lines += [f"interface {{value={_UP}{name}}}{{display=pktlab: {name}, which is up}}" for name in _networks()]
     lines += [f"interface {{value={_PREFIX}{lab.name}}}{{display=pktlab: {_text(lab.title)}}}" for lab in _labs()]
     return lines
 
@@ -69,7 +76,7 @@ def interfaces() -> list[str]:
 def config(interface: str) -> list[str]:
     """Return the lines for ``--extcap-config``: the options of an interface."""
     if interface != NAME:
-        return list(_OPTIONS)
+        return list(_OPTIONS[1:] if interface.startswith(_UP) else _OPTIONS)
     lines = ["arg {number=0}{call=--lab}{display=Lab}{type=selector}{tooltip=Whose acts are run while you look on}"]
     for lab in _labs():
         default = "true" if lab.name == DEFAULT_LAB else "false"
@@ -114,24 +121,35 @@ def capture(words: argparse.Namespace) -> int:
     """Stream into the FIFO until the acts are over or Wireshark has enough."""
     from pktlab.cli import livestream, outlet, player
 
-    name = words.extcap_interface.removeprefix(_PREFIX)
-    labs = labfile.find([words.lab or DEFAULT_LAB if name == NAME else name])
     choice = livestream.Choice([each.strip() for each in words.interfaces.split(",") if each.strip()])
     # What is typed as a capture filter is a pattern as well: of a lab there is no libpcap to compile it.
     if text := words.pattern or words.extcap_capture_filter:
         choice.pattern = _pattern(text)
-    keyword = "" if words.act == "all" else words.act
     try:
-        with player.Player(player.acts(labs, keyword)) as playing:
+        with player.Player(_work(words)) as playing:
             stream = outlet.Stream(outlet.file(Path(words.fifo)), words.fifo)
             outcome = livestream.Streaming(playing, stream, choice, tell=lambda act: None).run()
     except BrokenPipeError:
         return 0  # that is how Wireshark ends a capture
     if not outcome.interrupted:
         choice.check()
-        if not outcome.statuses:
-            raise PktlabError(f"no act matches {keyword!r}", remedy="`pktlab show LAB` names the acts")
+        if not outcome.statuses and not words.extcap_interface.startswith(_UP):
+            raise PktlabError(f"no act matches {words.act!r}", remedy="`pktlab show LAB` names the acts")
     return 0
+
+
+def _work(words: argparse.Namespace) -> Callable[[Callable[[Any], None]], None]:
+    """What is to be captured: a network that is up, or the acts of a lab."""
+    interface = words.extcap_interface
+    if interface.startswith(_UP):
+        from pktlab.cli import watching
+        from pktlab.standing import registry
+
+        return watching.work(registry.find(interface.removeprefix(_UP)))
+    from pktlab.cli import player
+
+    lab = words.lab or DEFAULT_LAB if interface == NAME else interface.removeprefix(_PREFIX)
+    return player.acts(labfile.find([lab]), "" if words.act == "all" else words.act)
 
 
 def _pattern(text: str) -> Pattern:
@@ -144,6 +162,15 @@ def _labs() -> list[labfile.LabFile]:
     try:
         return labfile.discover()
     except LabError:
+        return []
+
+
+def _networks() -> list[str]:
+    from pktlab.standing import registry
+
+    try:
+        return [each.name for each in registry.every()]
+    except PktlabError:  # one that does not answer
         return []
 
 
