@@ -61,6 +61,12 @@ def comparable(state: State, topology: Topology, *, numbered: bool = True) -> St
         drawn = [each.name for each in devices.values() if each.kind == "bridge" and not each.mac]
         lots = {here["link"][name]["address"] for name in drawn}
         here = _plain(here, lots)
+        # What is learned hangs on what the kernel has sent by itself until now: IGMP, MLD, questions for neighbours.
+        here["fdb"] = [each for each in here["fdb"] if each["state"]]
+        for kind in ("neigh", "neigh6"):
+            here[kind] = [each for each in here[kind] if "PERMANENT" in each["state"]]
+        # A link-local address has its route when nobody has objected to it, a second later.
+        here["route6"] = [each for each in here["route6"] if not _LINK_LOCAL.fullmatch(each["dst"])]
         # The program that holds a tap gives it a carrier, and with it the bridge whose only ports are taps. Nor does
         # iproute2 number what it makes by `ip tuntap`.
         _without_program(here, {each.name for each in devices.values() if each.kind in ("tap", "tun")})
@@ -72,14 +78,18 @@ def comparable(state: State, topology: Topology, *, numbered: bool = True) -> St
 
 
 def _plain(found: Any, lots: Collection[str]) -> Any:
-    """Without running timers, counters and MACs drawn by lot."""
+    """Without running timers, counters, MACs drawn by lot, and whether an address is still being tried (DAD)."""
     if isinstance(found, dict):
         counts = found.keys() == {"packets", "bytes"}
-        kept = {key: value for key, value in found.items() if not key.endswith("_timer") and not counts}
+        kept = {key: value for key, value in found.items() if not key.endswith(_RUNNING) and not counts}
         return {key: _plain(value, lots) for key, value in kept.items()}
     if isinstance(found, list):
         return [_plain(each, lots) for each in found]
     return "by lot" if isinstance(found, str) and found in lots else found
+
+
+_LINK_LOCAL = re.compile(r"fe80::[^/]*")
+_RUNNING = ("_timer", "tentative")
 
 
 def _on_taps(device: Device) -> bool:
@@ -115,10 +125,12 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
     """Where two states differ, one line each."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted(one.keys() | other.keys()):
-            yield from differences(one.get(key), other.get(key), f"{path}/{key}")
+            yield from differences(one.get(key, "absent"), other.get(key, "absent"), f"{path}/{key}")
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for number, (left, right) in enumerate(zip(one, other, strict=True)):
             yield from differences(left, right, f"{path}/{number}")
+    elif isinstance(one, list) and isinstance(other, list):
+        yield f"{path}: {[each for each in one if each not in other]} | {[each for each in other if each not in one]}"
     elif one != other:
         yield f"{path}: {one} | {other}"
 
