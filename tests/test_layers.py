@@ -39,7 +39,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "gallery",
             "html",
         }
-        | {"labfile", "learn", "markdown", "report", "sweep", "transcript", "verdict"},
+        | {"labfile", "learn", "markdown", "mechanisms", "report", "sweep", "transcript", "verdict"},
     ),
     ("kernel", {"kernel"}),
     ("live", {"network"}),

@@ -30,7 +30,11 @@ _COLUMN = 14  # behind the longest verdict
 def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Write docs/claims.md from what is declared and captured; run nothing.")
+        bool,
+        typer.Option(
+            "--markdown",
+            help="Write docs/claims.md and README's gallery from what is declared and captured; run nothing.",
+        ),
     ] = False,
     declared: Annotated[
         bool, typer.Option("--declared", help="Only read what the labs say; run nothing, prove nothing.")
@@ -63,7 +67,7 @@ def claims(
         verdicts = verdict.proved(known, cited, results)
         status = conclude(results) if results else 0
     if markdown:
-        _write(verdicts)
+        _write(verdicts, captures)
     elif as_json:
         write_json(verdict.as_json(verdicts))
     else:
@@ -72,12 +76,16 @@ def claims(
     return status
 
 
-def _write(verdicts: Sequence[Verdict]) -> None:
-    from pktlab import claimbook
+def _write(verdicts: Sequence[Verdict], captures: Path) -> None:
+    from pktlab import claimbook, mechanisms
 
     try:
         claimbook.PAGE.parent.mkdir(exist_ok=True)
         claimbook.PAGE.write_text(claimbook.page(verdicts), encoding="utf-8")
+        if mechanisms.PAGE.exists():
+            page = mechanisms.PAGE.read_text(encoding="utf-8")
+            if mechanisms.BEGIN in page:
+                mechanisms.PAGE.write_text(mechanisms.renewed(page, captures), encoding="utf-8")
     except OSError as error:
         raise PktlabError(
             f"cannot write {claimbook.PAGE}: {error.strerror}", remedy="call it in a clone of pktlab"
