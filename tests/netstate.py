@@ -10,23 +10,23 @@ from typing import Any
 
 from pktlab.topology import Device, Topology
 
-# One process for all questions of a family: `ip -batch` answers each in a line of JSON. $1 are paths below /proc/sys.
+# One process for all questions of a family: `ip -batch` answers each in a line of JSON. $1 are families, $2 paths below
+# /proc/sys.
 COLLECT = r"""
 cd /run/netns
 for netns in *; do
     echo "@ $netns"
-    for family in -4 -6; do
-        printf '%s\n' 'addr show' 'rule show' 'route show table all' 'neigh show' |
+    for family in $1; do
+        printf '%s\n' 'link show' 'addr show' 'rule show' 'route show table all' 'neigh show' |
             ip -n "$netns" $family -j -d -batch - | sed "s/^/$family /"
     done
-    ip -n "$netns" -j -d link show | sed 's/^/link /'
     printf '%s\n' 'fdb show' 'link show' | bridge -n "$netns" -j -d -batch - | sed 's/^/bridge /'
     nsenter --net="$netns" sh -c 'nft -j list ruleset | sed "s/^/nft /"
-        cd /proc/sys; grep -rs . net/ipv4/conf net/ipv4/neigh net/bridge $1 | sed "s/^/sysctl /"' sh "$1"
+        cd /proc/sys; grep -rs . net/ipv4/conf net/ipv4/neigh net/bridge $1 | sed "s/^/sysctl /"' sh "$2"
 done
 """
 # The answers of each, in the order of the questions.
-_ASKED = {"-4": ["addr", "rule", "route", "neigh"], "-6": ["addr6", "rule6", "route6", "neigh6"], "link": ["link"]}
+_ASKED = {"-4": ["link", "addr", "rule", "route", "neigh"], "-6": ["", "addr6", "rule6", "route6", "neigh6"]}
 _ASKED |= {"bridge": ["fdb", "port"], "nft": ["nft"]}
 
 State = dict[str, dict[str, Any]]
@@ -40,7 +40,7 @@ def parse(text: str) -> State:
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "@":
-            here = state[rest] = {"sysctl": {}}
+            here = state[rest] = {"sysctl": {}, "addr6": [], "route6": [], "neigh6": []}
             waiting = {kind: iter(names) for kind, names in _ASKED.items()}
         elif kind == "sysctl":
             name, _, value = rest.partition(":")
@@ -135,7 +135,9 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: {one} | {other}"
 
 
-def declared(topology: Topology) -> str:
-    """The paths below /proc/sys that a topology declares and that are not read anyway."""
-    every = re.findall(r"sysctl -w '?([\w./-]+)=", "\n".join(each.command for each in topology.settings))
-    return " ".join(sorted({name.replace(".", "/") if "/" not in name else name for name in every}))
+def questions(topology: Topology) -> list[str]:
+    """The command that collects the state of a topology's network."""
+    texts = "\n".join(each.command for each in topology.settings)
+    names = {"net.ipv6.conf.all.disable_ipv6", *re.findall(r"sysctl -w '?([\w./-]+)=", texts)}
+    paths = sorted(name if "/" in name else name.replace(".", "/") for name in names)
+    return ["sh", "-c", COLLECT, "sh", "-4 -6" if topology.ipv6 else "-4", " ".join(paths)]
