@@ -82,9 +82,33 @@ def test_a_question_with_a_colon_in_its_bytes() -> None:
     frames = sightings(("a/eth0", "out", who_has()))
     asked = "path of Raw load b'Host: a': a/eth0 > b/eth0: no"
     capture = pcapng.Capture(frames=frames, application="pktlab 1", comments={1: ["x: hop 1 of 1, stops here", asked]})
-    assert list(retold._questions(capture, ours=True)) == [
+    assert retold._retold("f", capture, VXLAN_PORTS).questions == [
         retold.Question(1, "path of Raw load b'Host: a'", "a/eth0 > b/eth0: no")
     ]
+
+
+def test_a_stream_of_several_acts(tmp_path: Path) -> None:
+    """What `pktlab capture` writes: each act begins with a comment, which is no question."""
+    seen = [*FLOOD, ("x/eth0", "out", is_at()), ("sw/p2", "in", is_at())]
+    frames = sightings(*seen)
+    follow(frames)
+    comments = {1: ["ARP: hop 1 of 1", "test_asks: Somebody asks."], 7: ["ARP: hop 1 of 2", "test_answers[1-b]"]}
+    with (tmp_path / "f.pcapng").open("wb") as file:
+        pcapng.write(file, frames, [], comments=comments)
+    told = retold.read(tmp_path / "f.pcapng")
+    assert (told.questions, [(act.name, act.title) for act in told.acts]) == (
+        [],
+        [("test_asks", "Somebody asks."), ("test_answers[1-b]", "")],
+    )
+    assert [len(told.record(act).packets) for act in told.acts] == [1, 1]
+    out = pktlab_command("pcap", "show", "f.pcapng", cwd=tmp_path).out
+    assert re.search(
+        r"^  test_asks\n  Somebody asks.\n\n    ARP, Request .*\n\n  test_answers\[1-b\]\n\n    ARP, Reply",
+        out,
+        re.M | re.DOTALL,
+    )
+    write(tmp_path / "g.pcapng", FLOOD)
+    assert pktlab_command("pcap", "diff", "f.pcapng", "g.pcapng", cwd=tmp_path).status == 1
 
 
 def test_every_capture_of_the_repository_can_be_told() -> None:
@@ -359,6 +383,9 @@ def test_what_comes_after_the_last_question_does_not_count() -> None:
     a, b = told(*FLOOD), told(*FLOOD, ("x/eth0", "out", is_at()))
     for each in (a, b):
         each.questions.append(retold.Question(6, "path of it", "h/eth0"))
+    assert not same(a, b)  # a stream, which goes on
+    for each in (a, b):
+        each.capture.section_comment = "a_lab: Its title."
     assert same(a, b)
     b.questions.append(retold.Question(7, "path of the reply", "x/eth0"))
     assert not same(a, b)

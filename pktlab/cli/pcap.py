@@ -15,7 +15,7 @@ from pktlab.errors import LabError
 from pktlab.transcript import Line, Span, story
 
 if TYPE_CHECKING:
-    from pktlab.frames.retold import Retold
+    from pktlab.frames.retold import Act, Retold
     from pktlab.interface import Interface
 
 app = typer.Typer(
@@ -182,13 +182,19 @@ def _lines(retold: Retold, width: int, *, each_hop: bool) -> Iterator[Line]:
         yield []
         yield from hops.lines(retold)
         return
-    record = retold.record()
-    if not retold.ours and len(retold.capture.interfaces) == 1:
-        for packet in record.packets:
-            packet.path = []  # the same in each line
-    if told := story(record, width):
-        yield []
-        yield from told
+    parts: list[Act | None] = [*retold.acts] or [None]
+    for act in parts:
+        record = retold.record(act)
+        if not retold.ours and len(retold.capture.interfaces) == 1:
+            for packet in record.packets:
+                packet.path = []  # the same in each line
+        if act:
+            yield []
+            yield [Span(f"  {act.name}", "name")]
+            yield from ([Span(f"  {act.title}", "title")] for _ in [act.title] if act.title)
+        if told := story(record, width):
+            yield []
+            yield from told
 
 
 def _summary(retold: Retold) -> Iterator[str]:
@@ -266,6 +272,7 @@ def _shown(retold: Retold) -> dict[str, Any]:
         ],
         "packets": [asdict(packet) for packet in record.packets],
         "questions": [asdict(question) for question in retold.questions],
+        "acts": [asdict(act) for act in retold.acts],
         "story": record.story,
     }
 

@@ -115,7 +115,7 @@ def kinds(retold: Retold) -> dict[str, Ways]:
 
 
 def _compared(retold: Retold) -> Iterator[Journey]:
-    last = max((each.frame for each in retold.questions), default=0) if retold.ours else 0
+    last = max((each.frame for each in retold.questions), default=0) if retold.lab else 0
     return (each for each in retold.journeys if not last or each.frames[0].number <= last)
 
 

@@ -23,6 +23,8 @@ from pktlab.interface import Interface
 _HOP = re.compile(r"hop \d+ of \d+(, stops here)?$")
 # A question may quote bytes, in which a colon means nothing.
 _ASKED = re.compile(r"((?:b?'(?:[^'\\]|\\.)*'|(?!: ).)+): (.*)", re.DOTALL)
+# What `pktlab capture` writes on the first frame of an act: its name and its title.
+_ACT = re.compile(r"(test_\w+(?:\[[^\]]*\])?)(?:: (.*))?", re.DOTALL)
 _ARMED = re.compile(r"(armed|fenced) at (\d+)\.(\d{9})")
 _MARKER = bytes(6) + b"\x88\xb5"  # from no one, by the ethertype for experiments: of `pktlab run --markers`
 _CAPTURES = "give a pcapng or pcap file, as pktlab, tcpdump and Wireshark write them"
@@ -38,6 +40,15 @@ class Question:
     answer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An act in a stream of several: the frame that it begins with, its name and its title."""
+
+    frame: int
+    name: str
+    title: str
+
+
 @dataclass(slots=True)
 class Retold:
     """What a capture file says. `ours` tells whether pktlab wrote it, `numbered` whether it has the packets' numbers
@@ -50,6 +61,7 @@ class Retold:
     ours: bool = True
     numbered: bool = False
     questions: list[Question] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
     markers: int = 0
     untold: int = 0
     vxlan_ports: frozenset[int] = VXLAN_PORTS
@@ -84,18 +96,22 @@ class Retold:
         note = self.capture.notes.get(interface, "") if self.ours else ""
         return {word: int(seconds) * 10**9 + int(rest) for word, seconds, rest in _ARMED.findall(note)}
 
-    def record(self) -> ActRecord:
-        """Return it as the record of an act, of which the transcript is made."""
+    def record(self, act: Act | None = None) -> ActRecord:
+        """Return it, or one act of several in it, as the record of an act, of which the transcript is made."""
         frames = self.capture.frames
+        first = act.frame if act else 0
+        after = next((each.frame for each in self.acts if act and each.frame > first), len(frames) + 1)
+        journeys = [each for each in self.journeys if first <= each.frames[0].number < after]
+        questions = [each for each in self.questions if first <= each.frame < after]
         return ActRecord(
             lab=self.lab,
-            name=Path(self.file).stem,
-            title=self.title,
+            name=act.name if act else Path(self.file).stem,
+            title=act.title if act else self.title,
             capture=Captured(self.file, len(frames), self.dropped, [str(each) for each in self.capture.interfaces]),
-            observations=[Observation(each.question, each.answer, each.answer) for each in self.questions],
-            packets=telling.packets(self.journeys, frames[0].time if frames else 0, vxlan_ports=self.vxlan_ports),
-            story=telling.story(self.journeys, [each.frame for each in self.questions]),
-            untold=self.untold,
+            observations=[Observation(each.question, each.answer, each.answer) for each in questions],
+            packets=telling.packets(journeys, frames[0].time if frames else 0, vxlan_ports=self.vxlan_ports),
+            story=telling.story(journeys, [each.frame for each in questions]),
+            untold=0 if act else self.untold,
         )
 
 
@@ -158,20 +174,16 @@ def _retold(file: str, capture: pcapng.Capture, vxlan_ports: frozenset[int]) -> 
         told.journeys = list(packets.values())
     else:
         told.journeys = follow(found, vxlan_ports=vxlan_ports)
-    told.questions = list(_questions(capture, ours=ours))
-    return told
-
-
-def _questions(capture: pcapng.Capture, *, ours: bool) -> list[Question]:
-    found = []
     for number, texts in sorted(capture.comments.items()):
         for text in texts:
             if not ours:
-                found.append(Question(number, f"comment on frame {number}", text))
+                told.questions.append(Question(number, f"comment on frame {number}", text))
+            elif match := _ACT.fullmatch(text):
+                told.acts.append(Act(number, match[1], match[2] or ""))
             elif not _HOP.search(text):
                 match = _ASKED.fullmatch(text)
-                found.append(Question(number, *match.groups()) if match else Question(number, text, ""))
-    return found
+                told.questions.append(Question(number, *match.groups()) if match else Question(number, text, ""))
+    return told
 
 
 def _is_marker(frame: Frame) -> bool:
