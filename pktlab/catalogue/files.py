@@ -28,7 +28,7 @@ msgstr ""
 "Plural-Forms: nplurals=1; plural=0;\\n"
 
 """
-PROGRAM, COURSE = "pktlab", "course"
+PROGRAM, COURSE, REPORT = "pktlab", "course", "report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,10 @@ class Domain:
 
 
 def domains() -> Iterator[Domain]:
-    """Yield every catalogue that there should be: of the program, the course, each lab, and the claims of each topic."""
-    yield Domain(PROGRAM, Path(__file__).resolve().parent.parent / "locale", tuple(texts.of_program()))
+    """Yield every catalogue there should be: of the program, reports, the course, each lab, each topic's claims."""
+    own = Path(__file__).resolve().parent.parent / "locale"
+    yield Domain(PROGRAM, own, tuple(texts.of_program()))
+    yield Domain(REPORT, own, tuple(texts.of_report()))
     folder = labfile.labs_folder() / "locale"
     yield Domain(COURSE, folder, tuple(texts.of_course(course.load())))
     for lab in labfile.discover():
@@ -64,6 +66,11 @@ def _claims(topic: str) -> str:
 def of_program(language: str) -> Path:
     """The file with the program's own words."""
     return Path(__file__).resolve().parent.parent / "locale" / language / f"{PROGRAM}.po"
+
+
+def of_report(language: str) -> Path:
+    """The file with the words of a report's pages."""
+    return Path(__file__).resolve().parent.parent / "locale" / language / f"{REPORT}.po"
 
 
 def of_lab(lab: labfile.LabFile, language: str) -> Path:
@@ -153,5 +160,6 @@ def fields(text: str) -> frozenset[str]:
 
 @cache
 def _fixed(text: str) -> frozenset[str]:
-    """What no translation changes: functions, man pages, addresses, and what stands between backticks."""
-    return frozenset(re.findall(r"`[^`]+`|\b[\w-]+\(\d?\)|\b\d+\.\d+\.\d+\.\d+\b|\b\w+_\w+\b", text, re.ASCII))
+    """What no translation changes: functions, man pages, addresses, fields, and what stands between backticks."""
+    kept = r"%\(\w+\)s|`[^`]+`|\b[\w-]+\(\d?\)|\b\d+\.\d+\.\d+\.\d+\b|\b\w+_\w+\b"
+    return frozenset(re.findall(kept, text, re.ASCII))

@@ -82,3 +82,19 @@ def of_program() -> Iterator[Text]:
             if key not in seen:
                 seen.add(key)
                 yield Text(key, " ".join(comments), plural)
+
+
+def of_report() -> Iterator[Text]:
+    """Yield the words of a report's pages, template by template."""
+    from jinja2.ext import babel_extract
+
+    folder = Path(__file__).resolve().parent.parent / "html" / "templates"
+    seen = set()
+    for file in sorted(folder.glob("*.html")):
+        with file.open("rb") as source:
+            found = list(babel_extract(source, ("_", "ngettext"), [], {"trim_blocks": "true", "lstrip_blocks": "true"}))
+        for _line, _function, message, _comments in found:
+            key, plural = message[:2] if isinstance(message, tuple) else (message, "")
+            if key and key not in seen:
+                seen.add(key)
+                yield Text(key, f"{file.name}, a page of `pktlab report`", plural or "")

@@ -7,13 +7,14 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pktlab import labfile
+from pktlab import catalogue, labfile
 from pktlab.cli.arguments import Labs
 from pktlab.cli.run import choose, conclude, perform
 from pktlab.cli.screen import Progress, Screen
@@ -24,14 +25,13 @@ from pktlab.transcript import Span
 if TYPE_CHECKING:
     from pktlab.act import ActRecord
     from pktlab.claims import Claim
-    from pktlab.html.page import ActPage, LabPage
+    from pktlab.html.page import ActPage, LabPage, Made
     from pktlab.report import LabResult
     from pktlab.topology import Topology
     from pktlab.verdict import Verdict
 
 # Bytes. A page with a capture of this size in it can still be sent by mail; a larger one lies beside the page.
 _EMBEDDED = 1 << 20
-INDEX = "index.html"
 
 
 def report(
@@ -42,6 +42,9 @@ def report(
         str, typer.Option("-k", metavar="EXPR", help="Run only acts and labs whose names match, as in pytest.")
     ] = "",
     jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", min=1, help="Run N acts at a time.")] = 1,
+    lang: Annotated[
+        str, typer.Option("--lang", metavar="LANG", help="en or zh; else PKTLAB_LANG or the locale decides.")
+    ] = "",
 ) -> int:
     """Run labs and write one HTML page for each, and for several an index with the labs and the claims.
 
@@ -49,6 +52,7 @@ def report(
     saw, the claims and the captures are in it. Only a capture of more than a megabyte lies beside it, in a folder named
     captures.
     """
+    language = catalogue.language(lang)
     chosen = choose(labs or [], every=every, keyword=keyword)
     _folder(output)
     details: dict[tuple[str, str], str] = {}
@@ -60,7 +64,7 @@ def report(
         outcome = perform(chosen, captures=Path(captures), keyword=keyword, jobs=jobs, tell=note)
         if outcome.interrupted:
             interrupted()
-        _Writer(output, chosen, details).write(outcome.labs)
+        _Writer(output, chosen, details, language).write(outcome.labs)
     if outcome.unrun:
         print(f"pktlab: the run was ended by an act, {outcome.unrun} acts before its end", file=sys.stderr)  # noqa: T201
         return FAILED
@@ -82,25 +86,30 @@ def _unwritable(path: Path, error: OSError) -> PktlabError:
 
 
 class _Writer:
-    def __init__(self, output: Path, labs: Sequence[labfile.LabFile], details: dict[tuple[str, str], str]) -> None:
+    def __init__(
+        self, output: Path, labs: Sequence[labfile.LabFile], details: dict[tuple[str, str], str], language: str
+    ) -> None:
         from pktlab import claims
+        from pktlab.html.wording import Wording
 
         self._output = output
         self._labs = {lab.name: lab for lab in labs}
         self._details = details
         self._claims = {claim.id: claim for claim in claims.load()}
-        self._made = _made()
+        self._wording = Wording(language)
+        self._made = _made(language)
 
     def write(self, results: Sequence[LabResult]) -> None:
         """Write a page for each result, an index if there are several, and say what was written."""
         from pktlab.frames.explain import explained
-        from pktlab.html.page import index_page, lab_page
+        from pktlab.html.page import INDEX, index_page, lab_page
 
         screen, progress = Screen(), Progress()
         pages = []
         for number, result in enumerate(results, 1):
             progress.show(f"{number}/{len(results)} writing {result.name}.html")
             page = self._page(result)
+            page.listed = len(results) > 1
             self._save(self._output / page.file, lab_page(page, dissect=explained, made=self._made).encode())
             progress.clear()
             count = Counter(act.record.status for act in page.acts)
@@ -123,7 +132,13 @@ class _Writer:
         from pktlab.html.page import LabPage
 
         lab = self._labs[result.name]
-        page = LabPage(lab, result.status, result.fault)
+        page = LabPage(
+            lab,
+            result.status,
+            " ".join(self._wording.of_lab(lab, lab.title)),
+            self._wording.of_lab(lab, lab.story),
+            result.fault,
+        )
         topology: Topology | None = None
         with contextlib.suppress(LabError):  # then the result has a fault that says it
             topology = declared_topology(lab)
@@ -162,7 +177,10 @@ class _Writer:
             vxlan_ports=ports,
         )
         detail = self._details.get((result.name, record.name), "")
-        return ActPage(record, rungs, detail, address, size, self._cited(result, record))
+        lab = self._labs[result.name]
+        source = next((act.text for act in lab.acts if act.name == record.name.partition("[")[0]), record.title)
+        text = self._wording.of_lab(lab, source)
+        return ActPage(record, rungs, text, detail, address, size, self._cited(result, record))
 
     def _beside(self, lab: str, name: str, data: bytes) -> str:
         from urllib.parse import quote
@@ -187,7 +205,7 @@ class _Writer:
             for claim in record.claims
             for verdict in proved(
                 [self._claim(claim["id"])],
-                [Citation(claim["id"], claim["verdict"], result.name, record.name, claim.get("on", ""))],
+                [Citation(claim["id"], claim["verdict"], result.name, record.name, self._on(result.name, claim))],
                 [alone],
             )
         ]
@@ -196,17 +214,23 @@ class _Writer:
         """The claim as the documents have it; a lab from elsewhere may cite what claims.toml does not have."""
         from pktlab.claims import Claim
 
-        return self._claims.get(identifier) or Claim(identifier, "", "", ())
+        known = self._claims.get(identifier)
+        return self._wording.of_claim(known) if known else Claim(identifier, "", "", ())
+
+    def _on(self, lab: str, cited: Mapping[str, str]) -> str:
+        """What an act says that the outcome hangs on."""
+        return " ".join(self._wording.of_lab(self._labs[lab], cited.get("on", "")))
 
     def _verdicts(self, results: Sequence[LabResult]) -> list[Verdict]:
         """What these labs say of the claims that they cite; of all labs together, every claim there is."""
         from pktlab import claims
         from pktlab.verdict import proved
 
-        cited = claims.citations(self._labs[result.name] for result in results)
+        written = claims.citations(self._labs[result.name] for result in results)
+        cited = [replace(each, on=self._on(each.lab, {"on": each.on})) for each in written]
         known = {citation.id for citation in cited}
         whole = set(self._labs) >= {lab.name for lab in labfile.discover()}
-        wanted = [claim for claim in self._claims.values() if whole or claim.id in known]
+        wanted = [self._claim(claim) for claim in self._claims if whole or claim in known]
         return proved(wanted, cited, results)
 
     @staticmethod
@@ -222,11 +246,11 @@ class _Writer:
             raise _unwritable(file, error) from None
 
 
-def _made() -> str:
-    """Who made a page, and of what."""
+def _made(language: str) -> Made:
     import platform
     from datetime import UTC, datetime
 
     from pktlab import __version__
+    from pktlab.html.page import Made
 
-    return f"Made by pktlab {__version__} on Linux {platform.release()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+    return Made(__version__, platform.release(), f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", language)

@@ -59,8 +59,8 @@ def head(columns: Columns) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def lane(drawn: Lane, columns: Columns) -> str:
-    """Draw the way of one packet, from top to bottom."""
+def lane(drawn: Lane, columns: Columns, *, stops: str = "stops") -> str:
+    """Draw the way of one packet, from top to bottom; `stops` is the word for where it was seen last."""
     places = [columns.places[hop.frame.interface] for hop in drawn.hops]
     came = [places[hop.origin] if hop.origin is not None else x for hop, x in zip(drawn.hops, places, strict=True)]
     notes = [
@@ -85,7 +85,7 @@ def lane(drawn: Lane, columns: Columns) -> str:
         if hop.origin is not None:
             _arrow(root, points[hop.origin], point, changed=bool(hop.changes))
     for hop, (x, row), other, note in zip(drawn.hops, points, came, notes, strict=True):
-        _mark(root, hop, x, row, other if hop.origin is not None else x - 1)
+        _mark(root, hop, x, row, other if hop.origin is not None else x - 1, stops)
         first = row - _TEXT * len(note.lines) + 4 if note.above else row + _TEXT
         for number, text in enumerate(note.lines):
             level = _n(first + number * _TEXT)
@@ -147,7 +147,7 @@ def _arrow(root: ElementTree.Element, start: tuple[float, float], end: tuple[flo
     _add(root, "path", f"{kind} tip", d="M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in points) + "Z")
 
 
-def _mark(root: ElementTree.Element, hop: Hop, x: float, y: float, came_from: float) -> None:
+def _mark(root: ElementTree.Element, hop: Hop, x: float, y: float, came_from: float, stops: str) -> None:
     frame = hop.frame
     kind = "out" if frame.direction == OUT else "in"
     group = _add(root, "g")
@@ -158,7 +158,7 @@ def _mark(root: ElementTree.Element, hop: Hop, x: float, y: float, came_from: fl
         return
     _add(group, "rect", f"stop {kind}", x=_n(x - 5), y=_n(y - 5), width="10", height="10")
     left = came_from >= x  # on the side from which no arrow comes
-    _add(group, "text", f"stops {'end' if left else 'begin'}", text="stops", x=_n(x + (-9 if left else 9)), y=_n(y + 4))
+    _add(group, "text", f"stops {'end' if left else 'begin'}", text=stops, x=_n(x + (-9 if left else 9)), y=_n(y + 4))
 
 
 def _svg(columns: Columns, height: float, kind: str) -> ElementTree.Element:

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
+from pktlab import catalogue
 from pktlab.act import ActRecord
+from pktlab.catalogue import files
 from pktlab.frame import Frame
 from pktlab.html import lane
 from pktlab.html.ladder import Asked, Gap, Ladder, Lane
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).with_name("templates")
-STATUSES = ("passed", "failed", "inconclusive", "skipped")
+INDEX = "index.html"
 # Control characters, halves of characters, and what turns the direction of the text behind it.
 _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _FORMS = 8  # of one packet, at most, that are dissected
@@ -47,10 +49,12 @@ class Form:
 
 @dataclass(slots=True)
 class ActPage:
-    """An act as its part of the page tells it. `capture` is an address: of a file beside the page, or all of it."""
+    """An act as its part of the page tells it: `text` are the paragraphs about it, `capture` is an address: of a file
+    beside the page, or all of it."""
 
     record: ActRecord
     ladder: Ladder
+    text: Sequence[str] = ()
     detail: str = ""
     capture: str = ""
     size: int = 0
@@ -59,14 +63,18 @@ class ActPage:
 
 @dataclass(slots=True)
 class LabPage:
-    """A lab as its page tells it; `drawing` is the declared topology as SVG, `settings` are its commands."""
+    """A lab as its page tells it; `drawing` is the declared topology as SVG, `settings` are its commands. `listed`
+    says that an index of several labs lies beside it."""
 
     lab: LabFile
     status: str
+    title: str = ""
+    story: Sequence[str] = ()
     fault: str = ""
     drawing: str = ""
     settings: Sequence[str] = ()
     acts: list[ActPage] = field(default_factory=list)
+    listed: bool = False
 
     @property
     def file(self) -> str:
@@ -79,12 +87,23 @@ def embedded(capture: bytes) -> str:
     return "data:application/vnd.tcpdump.pcap;base64," + b64encode(capture).decode()
 
 
-def lab_page(page: LabPage, *, dissect: Callable[[Frame], str], made: str) -> str:
-    """Return the page of a lab; `dissect` says what is in a frame, `made` who made the page of what."""
-    return _templates().get_template("lab.html").render(page=page, forms=_forms(dissect), made=made)
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Who made a page, of what, when, and in which language."""
+
+    version: str
+    kernel: str
+    date: str
+    language: str = catalogue.SOURCE
 
 
-def index_page(pages: Sequence[LabPage], verdicts: Sequence[Verdict], *, made: str) -> str:
+def lab_page(page: LabPage, *, dissect: Callable[[Frame], str], made: Made) -> str:
+    """Return the page of a lab; `dissect` says what is in a frame."""
+    template = _templates(made.language).get_template("lab.html")
+    return template.render(page=page, forms=_forms(dissect), made=made, index=INDEX)
+
+
+def index_page(pages: Sequence[LabPage], verdicts: Sequence[Verdict], *, made: Made) -> str:
     """Return the page that lists labs and claims."""
     acts = {
         (page.lab.name, act.record.name): f"{quote(page.file)}#act-{number}"
@@ -98,12 +117,12 @@ def index_page(pages: Sequence[LabPage], verdicts: Sequence[Verdict], *, made: s
         return next(first, "")
 
     counts = [(word, count) for word in VERDICTS if (count := sum(each.verdict == word for each in verdicts))]
-    template = _templates().get_template("index.html")
+    template = _templates(made.language).get_template("index.html")
     return template.render(pages=pages, verdicts=verdicts, counts=counts, link=link, made=made)
 
 
 @cache
-def _templates() -> Environment:
+def _templates(language: str) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -112,6 +131,7 @@ def _templates() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
         # Whatever is no text for a page, such as a control character in a payload, is replaced before it is escaped.
         finalize=_clean,
     )
@@ -125,10 +145,12 @@ def _templates() -> Environment:
         "columns": lane.columns,
         # Built as trees of elements, these are escaped already.
         "head": lambda columns: Markup(lane.head(columns)),
-        "way": lambda drawn, columns: Markup(lane.lane(drawn, columns)),
+        "way": lambda drawn, columns, stops: Markup(lane.lane(drawn, columns, stops=stops)),
         "picture": Markup,
     }
-    environment.filters |= {"address": quote, "count": _count, "blocks": _blocks, "size": _size}
+    environment.filters |= {"address": quote, "size": _size}
+    install: Any = environment  # the extension adds its methods at run time
+    install.install_gettext_translations(catalogue.translations(files.of_report(language)), newstyle=True)
     return environment
 
 
@@ -153,15 +175,5 @@ def _forms(dissect: Callable[[Frame], str]) -> Callable[[Lane], list[Form]]:
     return forms
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def _size(size: int) -> str:
     return f"{size:,} bytes" if size < 10_000 else f"{size / 1000:,.0f} kB"
-
-
-def _blocks(story: str) -> list[tuple[str, str]]:
-    """The paragraphs of a story: ("p", text), or ("pre", text) for an indented one."""
-    blocks = [block for block in story.split("\n\n") if block.strip()]
-    return [("pre" if block.startswith("    ") else "p", block) for block in blocks]
