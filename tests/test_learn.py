@@ -119,6 +119,13 @@ def test_another_run_may_not_come_to_it() -> None:
     assert (graded.true, graded.right, score([graded])) == (None, False, (0, 0))
 
 
+def test_words_that_are_drawn_by_lot_do_not_matter() -> None:
+    (asked,) = questions(record(("ping 10.244.30.2 from a", {"ok": True})), [Spot(7)])
+    again = record(("routes of a", []), ("ping 10.244.9.2 from a", {"ok": False}))
+    assert grade(asked, True, again, spots=[Spot(6), Spot(7)]).true is False
+    assert grade(asked, True, again, spots=[Spot(7), Spot(8)]).true is None
+
+
 def test_every_act_that_asks_has_a_prediction(whole_run: tuple[dict[str, Any], Path]) -> None:
     """And of every prediction the true answer, typed in, is right."""
     without, acts = [], 0
@@ -419,7 +426,13 @@ def test_quit_and_go_on(tmp_path: Path) -> None:
     words = ("-k", "test_no_bridge or without_accept_local")
     steps = [("Enter begins", "\n"), *[(f"Question {n} of 3", "s\n") for n in (1, 2, 3)], ("Enter goes on", "q\n")]
     assert learn_at_terminal(tmp_path, steps, *words, env=env).status == 0
-    again = [("Enter begins", "\n"), ("You have done 1 of 2 acts", ""), ("Act 2 of 2", ""), ("Question 1", ""), ("> ", "\x04")]
+    again = [
+        ("Enter begins", "\n"),
+        ("You have done 1 of 2 acts", ""),
+        ("Act 2 of 2", ""),
+        ("Question 1", ""),
+        ("> ", "\x04"),
+    ]
     session = learn_at_terminal(tmp_path, again, *words, env=env)
     assert (session.status, "Until next time" in session.text) == (0, True)
     stopped = learn_at_terminal(tmp_path, [("Enter begins.", ""), ("> ", "\x03")], *words, env=env)

@@ -14,6 +14,9 @@ from pktlab.learn.grading import Grade, grade, score
 from pktlab.learn.question import Question, Truth
 from pktlab.learn.wording import Wording
 
+# So many lines of packets anybody reads; what is asked about is told with its question.
+_LINES = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
@@ -34,9 +37,12 @@ class Explainer:
         record = performance.record
         packets = [event for event in record.story if event[0] == "packet"]
         if packets:
-            self.terminal.lines([[], *transcript.story(replace(record, story=packets), self.terminal.width)])
+            told = transcript.story(replace(record, story=packets), self.terminal.width)
+            self.terminal.lines([[], *told[:_LINES]])
+            if len(told) > _LINES:
+                say(_("(and more: pktlab run tells them all)"), "title", indent=4)
         grades = [
-            grade(each, answer, record, performance.sightings, hints=hints)
+            grade(each, answer, record, performance.sightings, spots=performance.spots, hints=hints)
             for each, (answer, hints) in zip(asked, given, strict=True)
         ]
         for number, each in enumerate(grades, 1):

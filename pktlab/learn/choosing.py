@@ -25,11 +25,14 @@ def questions(
     case of a parametrized act.
     """
     turns: Counter[str] = Counter()
+    at: Counter[int] = Counter()
     found: list[tuple[int, Question]] = []
     for index, observation in enumerate(record.observations):
         spot = spots[index] if index < len(spots) else Spot()
-        made = question(observation, turns[observation.question], record.capture.interfaces, spot)
+        turn, nth = turns[observation.question], at[spot.line]
+        made = question(observation, turn, record.capture.interfaces, spot, nth)
         turns[observation.question] += 1
+        at[spot.line] += 1
         if made is not None and spot.line not in dull:
             found.append((index, made))
     chosen: list[tuple[int, Question]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -10,7 +9,7 @@ from typing import Any
 
 from pktlab.act import ActRecord, Observation
 from pktlab.learn.answer import short, written
-from pktlab.learn.question import Question, Truth, truth
+from pktlab.learn.question import Question, Spot, Truth, truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +75,39 @@ def grade(
     record: ActRecord,
     sightings: Sequence[Sequence[Sighting]] = (),
     *,
+    spots: Sequence[Spot] = (),
     hints: int = 0,
 ) -> Grade:
-    """Grade a prediction by the record of the run, where `sightings` are those of each of its observations."""
-    turns: Counter[str] = Counter()
+    """Grade a prediction by the record of the run, where `sightings` and `spots` are those of its observations."""
+    index = _same(asked, record)
+    if index < 0:
+        index = _at_its_spot(asked, record, spots)
+    if index < 0:
+        return Grade(asked, given, None, hints)
+    observation = record.observations[index]
+    seen = tuple(sightings[index]) if index < len(sightings) else ()
+    true = truth(asked, observation)
+    return Grade(asked, given, true, hints, _first_wrong(asked, given, true), observation, seen)
+
+
+def _same(asked: Question, record: ActRecord) -> int:
+    """The observation with the same words, of several the one of the same turn; -1 for none."""
+    turn = 0
     for index, observation in enumerate(record.observations):
-        if (observation.question, turns[observation.question]) == asked.key:
-            seen = tuple(sightings[index]) if index < len(sightings) else ()
-            true = truth(asked, observation)
-            return Grade(asked, given, true, hints, _first_wrong(asked, given, true), observation, seen)
-        turns[observation.question] += 1
-    return Grade(asked, given, None, hints)
+        if observation.question == asked.asked:
+            if turn == asked.turn:
+                return index
+            turn += 1
+    return -1
+
+
+def _at_its_spot(asked: Question, record: ActRecord, spots: Sequence[Spot]) -> int:
+    """The observation of the same kind that was made at the same place; -1 for none."""
+    there = [index for index, spot in enumerate(spots) if spot.line == asked.spot.line > 0]
+    if asked.nth >= len(there) or there[asked.nth] >= len(record.observations):
+        return -1
+    found = there[asked.nth]
+    return found if truth(asked, record.observations[found]) is not None else -1
 
 
 def _first_wrong(asked: Question, given: Truth | None, true: Truth | None) -> int:

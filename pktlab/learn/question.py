@@ -33,7 +33,8 @@ class Question:
 
     `topic` says what of (``path``, ``ping``, ...) and `subject` the rest of the observation's own words, such as the
     pattern; `place` where, if that is not part of them. `asked` and `turn` find the observation in another run of the
-    act: its words, and how many of the same words came before it. `options` are the names to choose from.
+    act: its words, and how many of the same words came before it; where words hold what is drawn by lot, `spot` and
+    `nth`, the line and how many were made there before. `options` are the names to choose from.
     """
 
     topic: str
@@ -44,6 +45,7 @@ class Question:
     turn: int
     options: tuple[str, ...] = ()
     spot: Spot = Spot()
+    nth: int = 0
 
     @property
     def key(self) -> tuple[str, int]:
@@ -157,16 +159,19 @@ def shapes(observation: Observation) -> list[tuple[_Shape, re.Match[str], Truth]
     return found
 
 
-def question(observation: Observation, turn: int, interfaces: Sequence[str], spot: Spot = _NO_SPOT) -> Question | None:
+def question(
+    observation: Observation, turn: int, interfaces: Sequence[str], spot: Spot = _NO_SPOT, nth: int = 0
+) -> Question | None:
     """Make a question of an observation; None where it is none that anybody could foretell.
 
-    `turn` is how often the same was asked before, `interfaces` those that the act has, `spot` where it asks.
+    `turn` is how often the same was asked before, `interfaces` those that the act has, `spot` where it asks, `nth`
+    how often it asked there before.
     """
     for shape, match, truth in shapes(observation):
         words = match.groupdict()
         options = _options(shape.chosen, observation, truth, interfaces)
         subject, place = words["subject"].strip(), (words.get("place") or "").strip()
-        return Question(shape.topic, shape.kind, subject, place, observation.question, turn, options, spot)
+        return Question(shape.topic, shape.kind, subject, place, observation.question, turn, options, spot, nth)
     return None
 
 
