@@ -98,7 +98,7 @@ def test_from_outside(net: Network) -> None:
 
 
 def test_a_service_without_pods(net: Network) -> None:
-    """It is refused by the client's node, at once; a service that does not exist is met with silence."""
+    """It is refused by the client's node, at once; as soon as it has a pod, it answers."""
     with net.capture() as seen:
         assert called(net, client.ns, empty.ip) == "Connection refused"
     assert seen.path(syn) == out

@@ -91,7 +91,7 @@ def test_answered_where_nobody_waits(net: Network) -> None:
 @confirms("arp-ignore-fixes-flux", "arp-filter-fixes-flux", "rp-filter-affects-arp-reply")
 @pytest.mark.parametrize(("sysctl", "value"), CURES)
 def test_cures(net: Network, sysctl: str, value: int) -> None:
-    """arp_ignore leaves the answer of the owner, arp_filter and a strict rp_filter that of the route; a loose none."""
+    """arp_ignore leaves the owner's answer, arp_filter and a strict rp_filter the route's; a loose one leaves both."""
     net.sysctl(host, f"net.ipv4.conf.all.{sysctl}", value)
     assert (answers(net, br0.ip), answers(net, veth1.ip)) == CURES[sysctl, value]
 
