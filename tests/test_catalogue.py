@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,25 @@ def test_the_example_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     chinese = catalogue.translations(files.of_lab(lab, "zh"))
     assert chinese.gettext(lab.title) == "网桥吞掉了 ARP 应答。"
     assert catalogue.translations(files.of_lab(lab, "en")).gettext(lab.title) == lab.title
+
+
+@pytest.mark.parametrize("language", [each for each in catalogue.LANGUAGES if each != catalogue.SOURCE])
+def test_no_text_is_missing_or_stale(language: str) -> None:
+    wrong = [f"{each.name}: {fault}" for each in files.domains() for fault in files.faults(each, language)]
+    assert wrong == [], "python -m pktlab.catalogue --update NAME, then fill in what is missing"
+
+
+def test_every_word_for_learners_is_looked_up() -> None:
+    """A sentence that is said without being looked up would be English in every language."""
+    package = Path(catalogue.__file__).parent.parent
+    said = []
+    for file in [*package.glob("cli/learn*.py"), *package.glob("learn/wording.py")]:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("say", "heading"):
+                words = [each.value for each in node.args if isinstance(each, ast.Constant) and str(each.value).strip()]
+                roles = {"name", "title", "mark", "question", "detail", "passed", "failed", "skipped"}
+                said += [f"{file.name}:{node.lineno}: {word}" for word in words if word not in roles]
+    assert said == []
 
 
 def test_no_catalogue_has_a_strange_name() -> None:

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -270,9 +271,8 @@ def test_the_course_has_every_lab_once_and_in_order() -> None:
     assert sorted(names) == sorted(lab.name for lab in labfile.discover()), "labs/course.toml names each lab once"
     for number, lesson in enumerate(lessons):
         assert set(lesson.after) <= set(names[:number]), f"{lesson.lab} comes before what it builds on"
-    text = (labfile.labs_folder() / "course.toml").read_text()
-    builds = re.findall(r"^(\w+) = \[", text.partition("[after]")[2], re.M)
-    assert set(builds) <= set(names)
+    data = tomllib.loads((labfile.labs_folder() / "course.toml").read_text())
+    assert set(data["after"]) <= set(names)
 
 
 def test_a_course_that_is_none_is_named(tmp_path: Path) -> None:
