@@ -23,7 +23,7 @@ from pktlab.cli.declared import declared_topology
 from pktlab.errors import MachineError
 from pktlab.export import script
 from pktlab.kernel import sandbox
-from pktlab.kernel.program import environment
+from pktlab.kernel.program import environment, program
 from pktlab.labfile import LabFile
 from pktlab.network.testbed import Testbed
 from pktlab.topology import Topology
@@ -105,6 +105,16 @@ def built_by_pktlab(topology: Topology) -> str:
 
     try:
         return sandbox.call(inside, deadline=DEADLINE)
+    except MachineError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def installed() -> None:
+    """What the scripts are made of."""
+    try:
+        for name in ("bridge", "ip", "nft", "nsenter", "sysctl", "unshare"):
+            program(name)
     except MachineError as error:
         pytest.skip(str(error))
 
@@ -295,9 +305,10 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
-    checker = shutil.which("shellcheck")
-    if checker is None:
-        pytest.skip("shellcheck is not installed: apt-get install shellcheck")
+    try:
+        checker = program("shellcheck")
+    except MachineError as error:
+        pytest.skip(str(error))
     # Together they have one of each command.
     names = ("links_move_between_namespaces", "service_is_found_by_a_load_balancer", "vm_behind_a_tap_is_a_peer")
     files = [written(script(everything(), ONE), tmp_path)]

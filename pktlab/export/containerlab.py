@@ -62,12 +62,14 @@ def containerlab(topology: Topology, lab: LabFile) -> str:
     ]
     timers = _timers(topology)
     for netns in topology.namespaces:
-        lines += [f"    {yaml.name(netns)}:", "      exec:"]
-        lines += (f"        {line}".rstrip() for line in _commands(topology, netns, cables, remarks))
+        commands = [*_commands(topology, netns, cables, remarks)]
         if _devices(topology, netns):
-            lines += (f"        {line}" for line in timers)
+            commands += timers
             timers = ["- *timers"]
-        lines += (f"        {line}".rstrip() for line in _configuration(topology, netns, remarks))
+        commands += _configuration(topology, netns, remarks)
+        lines.append(f"    {yaml.name(netns)}:" + ("" if commands else " {}"))
+        lines += ["      exec:"] if commands else []
+        lines += (f"        {line}".rstrip() for line in commands)
     if cables:
         lines += ["  links:", *(f"    {line}" for line in _links(cables, remarks))]
     # containerlab takes the file for a template, and replaces variables in it, before it is YAML.
@@ -90,7 +92,8 @@ def _defaults(topology: Topology) -> Iterator[str]:
 def _timers(topology: Topology) -> list[str]:
     """A command that serves in every node that has interfaces."""
     timers = " ".join(f"net/ipv4/neigh/@/{key}={value}" for key, value in topology.neighbour_timers().items())
-    lines = yaml.item(f"sh -c 'ls /sys/class/net | grep -vx lo | xargs -I@ sysctl -q -e -w {timers}'", anchor="timers")
+    devices = 'ls /sys/class/net | grep -vx lo | tr "\\n" "\\0"'
+    lines = yaml.item(f"sh -c '{devices} | xargs -0 -I@ sysctl -q -e -w {timers}'", anchor="timers")
     return ["# How neighbours are asked for, on every interface.", *lines]
 
 

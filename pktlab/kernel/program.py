@@ -30,6 +30,7 @@ PACKAGES = {
     "route": "net-tools",
     "setpriv": "util-linux",
     "ss": "iproute2",
+    "sysctl": "procps",
     "tc": "iproute2",
     "tcpdump": "tcpdump",
     "tshark": "tshark",
