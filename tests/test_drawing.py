@@ -24,6 +24,7 @@ from pktlab.drawing.text import text
 from pktlab.errors import MachineError
 from pktlab.kernel.program import program
 
+PICTURES = Path(__file__).parents[1] / "docs/pictures"
 NASTY = '<b>"&;]#\\'
 
 
@@ -230,6 +231,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert {"a", "node1", "vx2", "nic1", "vxlan 1"} <= words
     for form in ("mermaid", "dot"):
         assert pktlab_command("graph", "vxlan_wraps_the_frame", "-f", form, cwd=tmp_path).status == 0
+
+
+@pytest.mark.parametrize("file", sorted(PICTURES.glob("*.svg")), ids=lambda file: file.stem)
+def test_the_pictures_of_the_documents_are_current(file: Path, tmp_path: Path) -> None:
+    drawn = pktlab_command("graph", file.stem, "--format", "svg", cwd=tmp_path)
+    assert drawn.out == file.read_text("utf-8"), f"pktlab graph {file.stem} --format svg > docs/pictures/{file.name}"
 
 
 def test_a_topology_that_a_fixture_makes(tmp_path: Path) -> None:

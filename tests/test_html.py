@@ -256,6 +256,13 @@ def test_a_large_capture_lies_beside_the_page(tmp_path: Path, monkeypatch: pytes
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_capture_that_could_not_be_written(tmp_path: Path) -> None:
+    record = ActRecord(LAB, "test_address_on_the_port", "", "failed", reason="write x.pcapng: No space left on device")
+    record.capture = Captured("x.pcapng", frames=7)
+    report._Writer(tmp_path, find([LAB]), {}, "en").write([LabResult(LAB, acts=[record])])
+    assert "download=" not in (tmp_path / f"{LAB}.html").read_text()
+
+
 def test_a_page_in_chinese(tmp_path: Path) -> None:
     said = pktlab_command("report", LAB, "-k", "no_bridge", "--lang", "zh", "-o", "out", cwd=tmp_path)
     if said.status == 3:

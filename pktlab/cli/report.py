@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -157,41 +158,43 @@ class _Writer:
         from pktlab.html.page import ActPage, embedded
         from pktlab.topology.settings import Vxlan
 
-        ports, frames, address, size = VXLAN_PORTS, [], "", 0
+        ports = VXLAN_PORTS
         if topology is not None:
             ports |= {setting.dstport for setting in topology.settings if isinstance(setting, Vxlan)}
         dissect.bind_vxlan(ports)
-        if record.capture.file:
-            file = Path(record.capture.file)
-            size = file.stat().st_size
-            with file.open("rb") as opened:
-                frames = pcapng.read(opened).frames
-            data = file.read_bytes()
-            address = embedded(data) if size <= _EMBEDDED else self._beside(result.name, file.name, data)
+        file = Path(record.capture.file) if record.capture.file else None
+        if file is not None and not file.is_file():
+            file = None  # the disk was full, which the act's reason says
         planned = plan(topology) if topology is not None else None
-        rungs = ladder(
-            record,
-            frames,
-            order=order(planned) if planned else (),
-            peers=peers(planned) if planned else {},
-            vxlan_ports=ports,
-        )
+        with contextlib.ExitStack() as opened:
+            rungs = ladder(
+                record,
+                pcapng.frames(opened.enter_context(file.open("rb"))) if file else (),
+                order=order(planned) if planned else (),
+                peers=peers(planned) if planned else {},
+                vxlan_ports=ports,
+            )
+        size = file.stat().st_size if file else 0
+        address = ""
+        if file:
+            address = embedded(file.read_bytes()) if size <= _EMBEDDED else self._beside(result.name, file)
         detail = self._details.get((result.name, record.name), "")
         lab = self._labs[result.name]
         source = next((act.text for act in lab.acts if act.name == record.name.partition("[")[0]), record.title)
         text = self._wording.of_lab(lab, source)
         return ActPage(record, rungs, text, detail, address, size, self._cited(result, record))
 
-    def _beside(self, lab: str, name: str, data: bytes) -> str:
+    def _beside(self, lab: str, capture: Path) -> str:
+        """Put a capture into a folder beside the page; return the page's link to it."""
         from urllib.parse import quote
 
         folder = self._output / "captures" / lab
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(capture, folder / capture.name)
         except OSError as error:
             raise _unwritable(folder, error) from None
-        self._save(folder / name, data)
-        return quote(f"captures/{lab}/{name}")
+        return quote(f"captures/{lab}/{capture.name}")
 
     def _cited(self, result: LabResult, record: ActRecord) -> list[Verdict]:
         """What this act says of each claim that it cites."""

@@ -81,11 +81,13 @@ def ladder(
 ) -> Ladder:
     """Put an act in the shape of a ladder; `frames` are those of its capture, `order` is that of the declared
     interfaces, `peers` the other end of each declared veth."""
-    ways: dict[int, list[Frame]] = {}
-    for frame in frames:
-        ways.setdefault(frame.packet, []).append(frame)
     short = names(record)
     shown = _chosen(record)
+    ways: dict[int, list[Frame]] = {record.packets[index].number: [] for index in shown}
+    for frame in frames:  # of a flood only what is drawn is kept
+        way = ways.get(frame.packet)
+        if way is not None and len(way) < SIGHTINGS:
+            way.append(frame)
     found = Ladder(untold=record.untold)
     questions = 0
     for kind, index in record.story or _in_a_row(record):
@@ -98,10 +100,10 @@ def ladder(
             _append(found, Gap(1))
         else:
             packet = record.packets[index]
-            seen = ways.get(packet.number, [])
             path = " > ".join(short.get(name, name) for name in packet.path)
-            hops = _hops(Journey(packet.number, seen), peers or {}, vxlan_ports)
-            hidden = len(seen) - len(hops)
+            seen = ways[packet.number]
+            hidden = len(packet.frames) - len(seen) if seen else 0
+            hops = _hops(Journey(packet.number, seen), peers or {}, vxlan_ports, whole=not hidden)
             _append(found, Lane(packet, packet_words(packet), path, hops, hidden=hidden))
     lanes = [event for event in found.events if isinstance(event, Lane)]
     found.columns = _columns([hop.frame.interface for lane in lanes for hop in lane.hops], lanes, order)
@@ -136,10 +138,12 @@ def _shape(lane: Lane) -> object:
     return lane.words, lane.path, hops
 
 
-def _hops(journey: Journey, peers: Mapping[Interface, Interface], vxlan_ports: frozenset[int]) -> tuple[Hop, ...]:
+def _hops(
+    journey: Journey, peers: Mapping[Interface, Interface], vxlan_ports: frozenset[int], *, whole: bool
+) -> tuple[Hop, ...]:
     frames = journey.frames
     origins: list[int | None] = []
-    for at in range(min(len(frames), SIGHTINGS)):
+    for at in range(len(frames)):
         origins.append(_origin(frames, at, peers, origins))
     went_on = {origin for origin in origins if origin is not None}
     changes: dict[int, list[tuple[str, Change]]] = {}
@@ -148,7 +152,6 @@ def _hops(journey: Journey, peers: Mapping[Interface, Interface], vxlan_ports: f
         here = [at for at in there if (came := origins[at]) is not None and frames[came].interface == before] or there
         if here:
             changes.setdefault(here[0], []).extend(fields.items())
-    whole = len(frames) <= SIGHTINGS
     return tuple(
         Hop(frames[at], origin, whole and at not in went_on, tuple(changes.get(at, ())))
         for at, origin in enumerate(origins)
