@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pktlab.cli.livestream import Choice, Outcome
     from pktlab.cli.outlet import Outlet
     from pktlab.cli.player import Act
+    from pktlab.frames.live import Begun
 
 _PCAPNG = b"\x0a\x0d\x0d\x0a"
 
@@ -125,7 +126,13 @@ def _filter(path: Path, outlet: Outlet, choice: Choice, count: int | None) -> No
     outlet.finish({each: found.dropped.get(each, 0) for each in wanted}, found.notes)
 
 
-def _tell(act: Act) -> None:
+def _tell(act: Act | Begun) -> None:
+    from pktlab.frames.live import Begun
+
+    if isinstance(act, Begun):
+        if not act.act:  # of one that is up, nothing else says that its frames are being heard from now on
+            print(f"capturing on {len(act.interfaces)} interfaces of {act.lab}", file=sys.stderr)  # noqa: T201
+        return
     told = f"{act.lab}: {act.name}: {act.status}, {act.seconds:.2f} s"
     print(f"{told}: {act.reason}" if act.reason and act.status != "passed" else told, file=sys.stderr)  # noqa: T201
 

@@ -63,7 +63,7 @@ class Outcome:
 
 
 class Streaming:
-    """One stream from a player to an outlet."""
+    """One stream from a player to an outlet; `tell` hears of each network that it begins with, and of each act."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Streaming:
         outlet: Outlet,
         choice: Choice,
         *,
-        tell: Callable[[Act], None],
+        tell: Callable[[Act | Begun], None],
         duration: float | None = None,
         count: int | None = None,
     ) -> None:
@@ -150,6 +150,7 @@ class Streaming:
 
                 dissect.bind_vxlan(message.vxlan_ports)
             self._outlet.begin(message, self._choice.of(message.interfaces))
+            self._tell(message)
         elif isinstance(message, Ended):
             self._lost = message.lost
             self._count_lost()
