@@ -517,7 +517,7 @@ def test_an_ordinary_user_learns_as_well(tmp_path: Path) -> None:
     done = subprocess.run(
         [*user, "learn", LAB, "-k", "test_no_bridge", "--answers", "/dev/null", "--json", "-"],
         cwd="/",
-        env=english(tmp_path, TMPDIR="/tmp", HOME="/nonexistent"),
+        env=english(tmp_path, TMPDIR="/tmp", HOME=str(tmp_path)),
         capture_output=True,
         text=True,
         timeout=120,

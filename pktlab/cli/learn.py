@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def learn(
     lab: Annotated[
-        str, typer.Argument(metavar="[LAB|FILE]", help="A lab by name, or by path.", autocompletion=complete_lab)
+        str, typer.Argument(metavar="LAB|FILE", help="A lab by name, or by path.", autocompletion=complete_lab)
     ] = "",
     keyword: Annotated[str, typer.Option("-k", metavar="EXPR", help="Only acts whose names match.")] = "",
     lang: Annotated[
