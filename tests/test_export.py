@@ -7,6 +7,7 @@ import re
 import select
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -113,7 +114,7 @@ def built_by_pktlab(topology: Topology) -> str:
 def installed() -> None:
     """What the scripts are made of."""
     try:
-        for name in ("bridge", "ip", "nft", "nsenter", "sysctl", "unshare"):
+        for name in ("bridge", "ip", "nft", "nsenter", "setpriv", "sysctl", "unshare"):
             program(name)
     except MachineError as error:
         pytest.skip(str(error))
@@ -122,7 +123,9 @@ def installed() -> None:
 def running(
     file: Path, *argv: str, stdin: int | None = None, env: dict[str, str] | None = None
 ) -> subprocess.Popen[str]:
-    return subprocess.Popen(["sh", str(file), *argv], stdin=stdin, stdout=PIPE, stderr=PIPE, text=True, env=env)
+    return subprocess.Popen(
+        ["sh", str(file), *argv], stdin=stdin, stdout=PIPE, stderr=PIPE, text=True, env=env, start_new_session=True
+    )
 
 
 def ran(file: Path, *argv: str) -> tuple[int, str, str]:
@@ -261,17 +264,26 @@ def test_the_machine_is_left_alone(outer: str | None, tmp_path: Path) -> None:
     assert not on_the_machine(name)
 
 
-def test_it_ends_with_its_first_process(tmp_path: Path) -> None:
+# Ctrl-C reaches all that runs in the terminal, and is the command's to answer; the others end it all.
+@pytest.mark.parametrize(
+    ("number", "whole", "status"),
+    [(signal.SIGKILL, False, -9), (signal.SIGTERM, False, -15), (signal.SIGHUP, False, -1), (signal.SIGINT, True, 130)],
+)
+def test_nothing_outlives_it(number: int, whole: bool, status: int, tmp_path: Path) -> None:
     file = written(script(unlike_any(), ONE), tmp_path)
     # Whatever was started in it holds the pipe, and so its end tells that nothing is left.
     child = running(file, "sh", "-c", "setsid cat /dev/zero >&2 & echo up; read nothing", stdin=PIPE)
-    assert child.stdout is not None
-    assert child.stdout.readline() == "up\n"
-    child.kill()
-    child.wait()
-    ended = select.poll()
-    ended.register(child.stdout, 0)
-    assert ended.poll(DEADLINE * 1000), "something is still there"
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "up\n"
+        (os.killpg if whole else os.kill)(child.pid, number)
+        assert child.wait(timeout=DEADLINE) == status
+        ended = select.poll()
+        ended.register(child.stdout, 0)
+        assert ended.poll(DEADLINE * 1000), "something is still there"
+    finally:
+        child.kill()
+        child.wait()
     assert not on_the_machine(f"only{os.getpid()}")
 
 

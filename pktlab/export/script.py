@@ -33,14 +33,16 @@ set -eu
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 # The script starts itself once more: in a new network, with mounts and processes of its own (unshare(1)), and for who
-# may not do that, as root of a new user namespace (user_namespaces(7)). Whatever is started here dies with it.
+# may not do that, as root of a new user namespace (user_namespaces(7)). Whatever is started here dies with it: the
+# first process of a PID namespace takes all others along (pid_namespaces(7)), and setpriv(1) ties it to its parent.
 network=$(readlink /proc/self/ns/net)
 if [ $$ -ne 1 ] || [ "${OUTER_NETWORK:-$network}" = "$network" ]; then
     user=
     unshare --net --mount true 2>/dev/null || user='--user --map-root-user'
     export OUTER_NETWORK="$network"
-    # shellcheck disable=SC2086 # two words or none
-    exec unshare $user --net --mount --propagation slave --pid --fork --kill-child sh "$0" "$@"
+    # shellcheck disable=SC2086,SC2016 # two words or none; for the inner shell
+    exec unshare $user --net --mount --propagation slave --pid sh -c \\
+        'trap : INT QUIT; setpriv --pdeathsig KILL sh "$0" "$@"; exit $?' "$0" "$@"
 fi
 unset OUTER_NETWORK
 
