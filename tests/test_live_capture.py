@@ -30,7 +30,7 @@ from pktlab.frame import Frame
 from pktlab.frames import annotate, expression, pcapng
 from pktlab.frames.journey import follow
 from pktlab.frames.live import HOLD, Batch, Begun, Live
-from pktlab.frames.section import INTERFACE, PACKET, STATISTICS, Writer
+from pktlab.frames.section import INTERFACE, PACKET, SECTION, STATISTICS, Writer
 from pktlab.interface import Interface
 from pktlab.kernel.netns import Netns
 from pktlab.standing import registry
@@ -329,7 +329,7 @@ def test_the_stream_says_what_the_file_of_a_run_says(tmp_path: Path) -> None:
 
 
 def test_lines_for_a_person(tmp_path: Path) -> None:
-    said = pktlab_command("capture", lab(tmp_path, ACT % 1), "-i", "br0", cwd=tmp_path)
+    said = pktlab_command("capture", lab(tmp_path, ACT % 1), "-i", "br0", "-v", cwd=tmp_path)
     assert said.status == 0, said.err
     lines = [line.split(maxsplit=4) for line in said.out.splitlines()]
     assert [(where, way, number) for _time, where, way, number, _words in lines] == [
@@ -339,9 +339,10 @@ def test_lines_for_a_person(tmp_path: Path) -> None:
         ("switch/br0", "Out", "#4"),
     ]
     assert "Request who-has 10.0.0.254 tell 10.0.0.1" in lines[0][4]
-    assert lines[0][4].endswith("(hop 3 of 3, stops here)")
+    assert lines[0][4].endswith("(hop 3 of 3, stops here)  frame.packet_id == 1")
+    assert lines[1][4].endswith("(hop 1 of 3)")
     assert "a_lab: test_ping: passed" in said.err
-    assert "frame.packet_id == 1" in said.err
+    assert "frame.packet_id == 1 shows" in said.err
 
 
 def test_a_file_is_filtered(tmp_path: Path) -> None:
@@ -370,22 +371,30 @@ def test_count_ends_it(tmp_path: Path) -> None:
         assert len(pcapng.read(file).frames) == 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None], ids=["Ctrl-C", "SIGTERM", "duration"])
-def test_stopped_it_leaves_a_whole_file(tmp_path: Path, number: signal.Signals | None) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_stopped_it_leaves_a_whole_file(tmp_path: Path, number: signal.Signals) -> None:
     gate, mark = tmp_path / "gate", str(uuid.uuid4())
     os.mkfifo(gate)
-    more = [] if number else ["--duration", "15"]
-    process = capture(tmp_path, lab(tmp_path, WAITING % str(gate)), "-w", "-", *more, mark=mark)
+    process = capture(tmp_path, lab(tmp_path, WAITING % str(gate)), "-w", "-", mark=mark)
     stream = blocks(process)
     data: list[tuple[int, bytes]] = []
     while sum(kind == PACKET for kind, _body in data) < 12:
         kind, body, _now = next(stream)
         data.append((kind, body))
-    if number:
-        process.send_signal(number)
+    process.send_signal(number)
     data += [(kind, body) for kind, body, _now in stream]
     assert [kind for kind, _body in data[-5:]] == [STATISTICS] * 5, "of each interface, lo of both among them"
-    assert process.wait(DEADLINE) == (130 if number else 0)
+    assert process.wait(DEADLINE) == 130
+    assert all(ended(pid, DEADLINE) for pid in marked(mark))
+
+
+def test_its_time_is_up(tmp_path: Path) -> None:
+    gate, mark = tmp_path / "gate", str(uuid.uuid4())
+    os.mkfifo(gate)
+    process = capture(tmp_path, lab(tmp_path, WAITING % str(gate)), "-w", "-", "--duration", "2", mark=mark)
+    # Whatever there was to see in that time, it is whole.
+    assert SECTION in [kind for kind, _body, _now in blocks(process)]
+    assert process.wait(DEADLINE) == 0
     assert all(ended(pid, DEADLINE) for pid in marked(mark))
 
 

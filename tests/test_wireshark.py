@@ -104,6 +104,11 @@ def test_what_was_installed_is_taken_away_and_no_more(tmp_path: Path) -> None:
     assert setup.uninstall(told)[1] == []
     assert tree(tmp_path) == []
     assert setup.uninstall(told) == ([], [])
+    elsewhere = tmp_path / "elsewhere"
+    assert setup.uninstall(told, elsewhere) == ([], [])
+    setup.install(elsewhere)
+    assert setup.uninstall(told, elsewhere) == ([elsewhere / "pktlab"], [])
+    assert tree(tmp_path) == []
 
 
 def test_what_is_not_ours_stays(tmp_path: Path) -> None:
@@ -230,6 +235,21 @@ def test_tshark_captures_on_a_lab_with_options(home: Path) -> None:
     assert next(text for text in comments if text.startswith("test_")).startswith("test_ping_across_the_router")
     filtered = shell(captured(f"-i {name} -f 'ARP(op=\"is-at\")' -c 4"), home, *ordinary)
     assert all("ARP is-at" in row[3] for row in filtered)
+
+
+@TSHARK
+def test_a_folder_that_may_not_be_written_to_is_no_dead_end(home: Path) -> None:
+    """Up to 4.0 there is one folder for all users, or that of a variable, which is then told."""
+    if folders.PERSONAL in folders.told():
+        pytest.skip("this Wireshark has a personal folder")
+    ordinary = ORDINARY if os.geteuid() == 0 else []
+    rows = shell(f"unset WIRESHARK_EXTCAP_DIR\n{INSTALL}", home, *ordinary)
+    (command,) = [line.strip() for (line,) in rows if "WIRESHARK_EXTCAP_DIR=" in line]
+    assert command == f"WIRESHARK_EXTCAP_DIR={home}/.local/lib/wireshark/extcap wireshark"
+    listed = shell(f"{command.removesuffix('wireshark')} tshark -D", home, *ordinary)
+    assert any(" pktlab (" in line for (line,) in listed)
+    shell("unset WIRESHARK_EXTCAP_DIR\n$PKTLAB wireshark uninstall", home, *ordinary)
+    assert not (home / ".local").exists()
 
 
 @TSHARK

@@ -44,6 +44,9 @@ def capture(
     ] = "",
     duration: Annotated[float | None, typer.Option(metavar="SECONDS", min=0.0, help="End after this time.")] = None,
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many frames.")] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Where a packet stops, name Wireshark's filter for its whole way.")
+    ] = False,
 ) -> int:
     """Run a lab's acts and stream what every interface of every namespace carries, each frame as it comes.
 
@@ -63,7 +66,7 @@ def capture(
 
         choice.pattern = expression.pattern(pattern)
     if _is_file(source):
-        _filter(Path(source), _outlet(write), choice, count)
+        _filter(Path(source), _outlet(write, verbose=verbose), choice, count)
         choice.check()
         return PASSED
     from pktlab.cli import livestream, player, watching
@@ -71,7 +74,7 @@ def capture(
     standing = None if keyword else watching.standing(source)
     work = player.acts(labfile.find([source]), keyword) if standing is None else watching.work(standing)
     with player.Player(work) as playing:
-        outlet = _outlet(write)
+        outlet = _outlet(write, verbose=verbose)
         outcome = livestream.Streaming(playing, outlet, choice, tell=_tell, duration=duration, count=count).run()
     _say(outcome)
     choice.check()
@@ -96,7 +99,7 @@ def _is_file(source: str) -> bool:
         return False
 
 
-def _outlet(write: str) -> Outlet:
+def _outlet(write: str, *, verbose: bool) -> Outlet:
     from pktlab.cli import outlet
     from pktlab.cli.screen import Screen
 
@@ -104,7 +107,7 @@ def _outlet(write: str) -> Outlet:
         return outlet.Stream(sys.stdout.fileno(), "standard output")
     if write:
         return outlet.Stream(outlet.file(Path(write)), write)
-    return outlet.Lines(Screen())
+    return outlet.Lines(Screen(), verbose=verbose)
 
 
 def _filter(path: Path, outlet: Outlet, choice: Choice, count: int | None) -> None:

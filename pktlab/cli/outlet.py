@@ -107,10 +107,14 @@ class Stream:
 
 
 class Lines:
-    """A line a packet's sighting, as tcpdump has them, with the interface, the direction and the packet's number."""
+    """A line a packet's sighting, as tcpdump has them, with the interface, the direction and the packet's number.
 
-    def __init__(self, screen: Screen) -> None:
+    If `verbose`, the last sighting has Wireshark's filter for the packet's whole way.
+    """
+
+    def __init__(self, screen: Screen, *, verbose: bool = False) -> None:
         self._screen = screen
+        self._verbose = verbose
         self._width = 0
         self._ports: dict[str, Any] = {}
 
@@ -128,6 +132,8 @@ class Lines:
         hop = next((text.rpartition(": ")[2] for text in comments if ": hop " in text), "")
         line = [Span(where, "mark"), Span(f"{way} "), Span(f"{number:4} ", "path")]
         line += [Span(words(frame.data, **self._ports)), Span(f"  ({hop})" if hop else "", "mark")]
+        if self._verbose and "stops here" in hop:
+            line.append(Span(f"  frame.packet_id == {frame.packet}", "mark"))
         self._screen.lines([line])
 
     def finish(self, lost: Mapping[Interface, int], notes: Mapping[Interface, str]) -> None:

@@ -38,15 +38,20 @@ def install(
         # Up to Wireshark 4.0.
         _say("this Wireshark does not look there by itself; start it so:")
         _say(f"  WIRESHARK_EXTCAP_DIR={folder} wireshark")
+        _say("(without the system's own extcaps then; or have root install it for all users)")
     return PASSED
 
 
 @app.command(epilog="\b\nExample:\n  pktlab wireshark uninstall")
-def uninstall() -> int:
+def uninstall(
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where `install --folder DIR` put it, besides the usual folders.")
+    ] = None,
+) -> int:
     """Take away what `install` and `profile` wrote, and nothing else."""
     from pktlab.wireshark import folders, setup
 
-    gone, left = setup.uninstall(folders.told())
+    gone, left = setup.uninstall(folders.told(), *([folder.absolute()] if folder else []))
     for path in gone:
         _say(f"removed {path}")
     for path in left:

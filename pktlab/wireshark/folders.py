@@ -9,7 +9,9 @@ from pathlib import Path
 
 from pktlab.errors import MachineError
 
-PERSONAL, GLOBAL, CONFIGURATION = "Personal Extcap path", "Extcap path", "Personal configuration"
+PERSONAL, CONFIGURATION = "Personal Extcap path", "Personal configuration"
+# As versions without a personal folder call it; and those with one.
+GLOBAL, BESIDE = "Extcap path", "Global Extcap path"
 # Where Wireshark looks from 4.2 on.
 _HOME = ".local/lib/wireshark/extcap"
 

@@ -39,10 +39,11 @@ def write_profile(configuration: Path, known: Iterable[str], *, force: bool = Fa
     return target
 
 
-def uninstall(told: dict[str, Path]) -> tuple[list[Path], list[Path]]:
-    """Take away what was installed; return which files were, and which were left since they have been changed."""
+def uninstall(told: dict[str, Path], *others: Path) -> tuple[list[Path], list[Path]]:
+    """Take away what was installed, in Wireshark's folders and in others; return which files were taken, and which were
+    left since they have been changed."""
     gone, left = [], []
-    for place in folders.places(told):
+    for place in dict.fromkeys([*others, *folders.places(told)]):
         path = place / extcap.NAME
         if _has(path, extcap.MARK):
             _remove(path)
