@@ -9,6 +9,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 from browser import Browser, browser
@@ -29,7 +30,7 @@ from pktlab.frames import pcapng, telling
 from pktlab.frames.explain import explained
 from pktlab.frames.journey import follow
 from pktlab.html import lane
-from pktlab.html.ladder import PACKETS, QUESTIONS, SIGHTINGS, Asked, Gap, Hop, Ladder, Lane, ladder
+from pktlab.html.ladder import PACKETS, QUESTIONS, SIGHTINGS, Asked, Gap, Hop, Ladder, ladder
 from pktlab.html.page import ActPage, LabPage, Made, index_page, lab_page
 from pktlab.interface import Interface
 from pktlab.labfile import LabFile, find
@@ -63,10 +64,6 @@ def built(frames: list[Frame], *observations: Observation, across: tuple[str, ..
     return ladder(recorded(frames, *observations), frames, order=[interface(each) for each in across], peers=PEERS)
 
 
-def lanes(found: Ladder) -> list[Lane]:
-    return [event for event in found.events if isinstance(event, Lane)]
-
-
 def shape(hops: tuple[Hop, ...]) -> list[tuple[str, int | None, bool]]:
     return [(str(hop.frame.interface), hop.origin, hop.last) for hop in hops]
 
@@ -91,7 +88,7 @@ def test_a_packet_goes_from_one_interface_to_the_next() -> None:
         ),
         across=("a/eth0", "sw/p1", "sw/br0", "sw/p2", "sw/p3", "b/eth0", "c/eth0"),
     )
-    assert shape(lanes(found)[0].hops) == [
+    assert shape(found.lanes[0].hops) == [
         ("a/eth0", None, False),
         ("sw/p1", 0, False),
         ("sw/p2", 1, False),
@@ -121,7 +118,7 @@ def test_what_nobody_declared_stands_behind_what_it_came_from() -> None:
     frames[-1].number = 4
     found = built(frames, across=("a/eth0", "sw/p1", "sw/p2"))
     assert [str(each) for each in found.columns] == ["a/eth0", "sw/p1", "sw/new", "d/new"]
-    assert shape(lanes(found)[0].hops)[2:] == [("sw/new", 1, False), ("d/new", 2, True)]
+    assert shape(found.lanes[0].hops)[2:] == [("sw/new", 1, False), ("d/new", 2, True)]
 
 
 def test_two_ports_have_it_from_somebody_else() -> None:
@@ -130,7 +127,7 @@ def test_two_ports_have_it_from_somebody_else() -> None:
     for kind, origin in (("veth", None), ("", 0)):
         for frame in frames:
             frame.interface = Interface(frame.interface.netns, frame.interface.name, kind=kind)
-        assert [hop.origin for hop in lanes(built(frames))[0].hops] == [None, origin, 1]
+        assert [hop.origin for hop in built(frames).lanes[0].hops] == [None, origin, 1]
 
 
 def test_rewritten_fields_are_on_the_hop_where_they_changed() -> None:
@@ -141,18 +138,32 @@ def test_rewritten_fields_are_on_the_hop_where_they_changed() -> None:
             ("r/in", IN, before), ("r/out", OUT, after), ("r/vx", OUT, vxlan(after)), ("z/eth0", IN, vxlan(after))
         )
     )
-    hops = lanes(found)[0].hops
+    hops = found.lanes[0].hops
     assert [dict(hop.changes).get("ip.ttl") for hop in hops] == [None, (64, 63), None, None]
     assert [dict(hop.changes).get("vxlan.vni") for hop in hops] == [None, None, (None, 42), None]
-    drawn = lane.lane(lanes(found)[0], lane.columns(found.columns))
+    drawn = lane.lane(found.lanes[0], lane.columns(found.columns))
     assert "ip.ttl 64 \N{RIGHTWARDS ARROW} 63" in drawn
     assert drawn.count("arrow changed tip") == 2
     assert drawn.count("stop in") == 1
 
 
+def test_what_is_written_beside_a_hop_meets_no_arrow() -> None:
+    """A packet comes from the right, is rewritten and goes back to the right: what changed stands to the left."""
+    before = ether() / ip(ttl=64, id=7) / UDP(sport=1, dport=2) / b"x"
+    after = ether("02:00:00:00:00:03", "02:00:00:00:00:04") / ip(ttl=63, id=7) / UDP(sport=1, dport=2) / b"x"
+    seen = sightings(("r/in", IN, before), ("r/br", OUT, after), ("r/out", OUT, after))
+    found = built(seen, across=("r/br", "r/in", "r/out"))
+    for lanes_known, side in ((found.lanes, "end"), ((), "begin")):
+        places = lane.columns(found.columns, lanes_known)
+        drawn = ElementTree.fromstring(lane.lane(found.lanes[0], places))
+        notes = [each for each in drawn.iter("text") if each.get("class", "").startswith("change")]
+        assert {each.get("class") for each in notes} == {f"change {side}"}
+        assert all(0 < float(each.get("x", "")) < places.width for each in notes)
+
+
 def test_the_same_again_is_one_lane() -> None:
     frames = sightings(*(("a/eth0", OUT, who_has()) for _ in range(5)), ("a/eth0", IN, is_at()))
-    assert [(each.times, each.words.split()[1]) for each in lanes(built(frames))] == [(5, "Request"), (1, "Reply")]
+    assert [(each.times, each.words.split()[1]) for each in built(frames).lanes] == [(5, "Request"), (1, "Reply")]
 
 
 def test_a_flood_is_bounded_and_says_so() -> None:
@@ -162,7 +173,7 @@ def test_a_flood_is_bounded_and_says_so() -> None:
     record.story += [("observation", 0)] * (QUESTIONS + 7)
     record.untold = 12_345
     found = ladder(record, sightings(*floods), peers=PEERS)
-    shown = [each.packet.number for each in lanes(found)]
+    shown = [each.packet.number for each in found.lanes]
     assert shown == [*range(1, PACKETS), 450]
     gaps = [event for event in found.events if isinstance(event, Gap)]
     assert gaps == [Gap(410), Gap(49), Gap(0, 7)]
@@ -176,7 +187,7 @@ def test_a_flood_is_bounded_and_says_so() -> None:
 def test_a_packet_that_everybody_saw_is_bounded() -> None:
     ports = [(f"sw/q{number}", OUT, who_has()) for number in range(100)]
     found = built(sightings(("sw/p1", IN, who_has()), *ports))
-    [only] = lanes(found)
+    [only] = found.lanes
     assert (len(only.hops), only.hidden) == (SIGHTINGS, 101 - SIGHTINGS)
     # Whether a copy stops cannot be told where the rest is not shown.
     assert not any(hop.last for hop in only.hops)
@@ -198,9 +209,9 @@ def test_a_packet_that_everybody_saw_is_bounded() -> None:
 def test_any_frames_make_a_ladder(seen: list[tuple[str, str, bytes, int]]) -> None:
     frames = sightings(*seen)
     found = built(frames)
-    assert sum(len(each.hops) * each.times for each in lanes(found)) == len(frames)
+    assert sum(len(each.hops) * each.times for each in found.lanes) == len(frames)
     assert set(found.columns) == {frame.interface for frame in frames}
-    for each in lanes(found):
+    for each in found.lanes:
         assert all(hop.origin is None or hop.origin < at for at, hop in enumerate(each.hops))
         assert each.hops[0].origin is None
         assert any(hop.last for hop in each.hops)
@@ -248,7 +259,7 @@ def test_a_large_capture_lies_beside_the_page(tmp_path: Path, monkeypatch: pytes
     record = ActRecord("bridge_swallows_arp_reply", "test_address_on_the_port", "", "passed")
     record.capture = Captured(str(capture))
     labs = find(["bridge_swallows_arp_reply"])
-    report._Writer(tmp_path, labs, {}, "en").write([LabResult(labs[0].name, acts=[record])])
+    report._Writer(tmp_path, labs, {}, {}, "en").write([LabResult(labs[0].name, acts=[record])])
     page = (tmp_path / "bridge_swallows_arp_reply.html").read_text()
     link = re.search(r'href="([^"]*)" download="bridge_swallows_arp_reply.address_on_the_port.pcapng"', page)
     assert link
@@ -259,7 +270,7 @@ def test_a_large_capture_lies_beside_the_page(tmp_path: Path, monkeypatch: pytes
 def test_a_capture_that_could_not_be_written(tmp_path: Path) -> None:
     record = ActRecord(LAB, "test_address_on_the_port", "", "failed", reason="write x.pcapng: No space left on device")
     record.capture = Captured("x.pcapng", frames=7)
-    report._Writer(tmp_path, find([LAB]), {}, "en").write([LabResult(LAB, acts=[record])])
+    report._Writer(tmp_path, find([LAB]), {}, {}, "en").write([LabResult(LAB, acts=[record])])
     assert "download=" not in (tmp_path / f"{LAB}.html").read_text()
 
 

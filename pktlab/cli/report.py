@@ -56,6 +56,8 @@ def report(
     language = catalogue.language(lang)
     chosen = choose(labs or [], every=every, keyword=keyword)
     _folder(output)
+    # Before the labs are run: a lab that is only looked at need not wait for Scapy, unless it is there already.
+    topologies = {lab.name: _declared(lab) for lab in chosen}
     details: dict[tuple[str, str], str] = {}
 
     def note(lab: labfile.LabFile, record: ActRecord, detail: str) -> None:
@@ -65,11 +67,19 @@ def report(
         outcome = perform(chosen, captures=Path(captures), keyword=keyword, jobs=jobs, tell=note)
         if outcome.interrupted:
             interrupted()
-        _Writer(output, chosen, details, language).write(outcome.labs)
+        _Writer(output, chosen, topologies, details, language).write(outcome.labs)
     if outcome.unrun:
         print(f"pktlab: the run was ended by an act, {outcome.unrun} acts before its end", file=sys.stderr)  # noqa: T201
         return FAILED
     return conclude(outcome.labs, keyword)
+
+
+def _declared(lab: labfile.LabFile) -> Topology | None:
+    from pktlab.cli.declared import declared_topology
+
+    with contextlib.suppress(LabError):  # which the run will tell
+        return declared_topology(lab)
+    return None
 
 
 def _folder(output: Path) -> None:
@@ -88,13 +98,19 @@ def _unwritable(path: Path, error: OSError) -> PktlabError:
 
 class _Writer:
     def __init__(
-        self, output: Path, labs: Sequence[labfile.LabFile], details: dict[tuple[str, str], str], language: str
+        self,
+        output: Path,
+        labs: Sequence[labfile.LabFile],
+        topologies: Mapping[str, Topology | None],
+        details: Mapping[tuple[str, str], str],
+        language: str,
     ) -> None:
         from pktlab import claims
         from pktlab.html.wording import Wording
 
         self._output = output
         self._labs = {lab.name: lab for lab in labs}
+        self._topologies = topologies
         self._details = details
         self._claims = {claim.id: claim for claim in claims.load()}
         self._wording = Wording(language)
@@ -127,7 +143,6 @@ class _Writer:
             screen.lines([[Span(str(self._output / INDEX), "file")]])
 
     def _page(self, result: LabResult) -> LabPage:
-        from pktlab.cli.declared import declared_topology
         from pktlab.drawing.plan import plan
         from pktlab.drawing.svg import svg
         from pktlab.html.page import LabPage
@@ -140,9 +155,7 @@ class _Writer:
             self._wording.of_lab(lab, lab.story),
             result.fault,
         )
-        topology: Topology | None = None
-        with contextlib.suppress(LabError):  # then the result has a fault that says it
-            topology = declared_topology(lab)
+        topology = self._topologies.get(lab.name)
         if topology is not None:
             page.drawing = svg(plan(topology), title=f"Topology of {lab.name}")
             page.settings = [setting.command for setting in topology.settings]

@@ -70,6 +70,11 @@ class Ladder:
     events: list[Lane | Asked | Gap] = field(default_factory=list)
     untold: int = 0
 
+    @property
+    def lanes(self) -> list[Lane]:
+        """The packets alone."""
+        return [event for event in self.events if isinstance(event, Lane)]
+
 
 def ladder(
     record: ActRecord,
@@ -105,8 +110,8 @@ def ladder(
             hidden = len(packet.frames) - len(seen) if seen else 0
             hops = _hops(Journey(packet.number, seen), peers or {}, vxlan_ports, whole=not hidden)
             _append(found, Lane(packet, packet_words(packet), path, hops, hidden=hidden))
-    lanes = [event for event in found.events if isinstance(event, Lane)]
-    found.columns = _columns([hop.frame.interface for lane in lanes for hop in lane.hops], lanes, order)
+    seen_by = [hop.frame.interface for lane in found.lanes for hop in lane.hops]
+    found.columns = _columns(seen_by, found.lanes, order)
     return found
 
 

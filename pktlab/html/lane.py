@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from xml.etree import ElementTree
@@ -30,11 +30,28 @@ class Columns:
     width: float
 
 
-def columns(interfaces: Sequence[Interface]) -> Columns:
-    """Give each interface its place, with room between namespaces."""
+def columns(interfaces: Sequence[Interface], lanes: Iterable[Lane] = ()) -> Columns:
+    """Give each interface its place, with room between namespaces, and on both sides for what `lanes` write there."""
+    narrow = _columns(interfaces, _SIDE, _SIDE)
+    left = right = float(_SIDE)
+    for drawn in lanes:
+        places = [narrow.places[hop.frame.interface] for hop in drawn.hops]
+        for at, hop in enumerate(drawn.hops):
+            # Where a packet turns back, its arrows take one side, and the text needs the other.
+            onward = [places[n] for n, each in enumerate(drawn.hops) if each.origin == at]
+            if hop.changes and hop.origin is not None and onward:
+                x, room = places[at], _room(_changed(hop.changes))
+                if min(places[hop.origin], *onward) > x:
+                    left = max(left, _SIDE + room - x + 1)
+                elif max(places[hop.origin], *onward) < x:
+                    right = max(right, _SIDE + x + room - narrow.width + 1)
+    return _columns(interfaces, left, right)
+
+
+def _columns(interfaces: Sequence[Interface], begin: float, behind: float) -> Columns:
     places: dict[Interface, float] = {}
     bands = []
-    x: float = _SIDE
+    x = begin
     least = _WIDE if len(interfaces) <= _FEW else _NARROW
     for netns, group in groupby(interfaces, key=lambda each: each.netns):
         left = x
@@ -45,7 +62,7 @@ def columns(interfaces: Sequence[Interface]) -> Columns:
         x = max(x, left + len(netns) * _CHARACTER + 14)
         bands.append((netns, left, x))
         x += _BETWEEN
-    return Columns(places, tuple(bands), x - _BETWEEN + _SIDE if bands else 2 * _SIDE)
+    return Columns(places, tuple(bands), x - _BETWEEN + behind if bands else begin + behind)
 
 
 def head(columns: Columns) -> str:
@@ -107,12 +124,16 @@ def _note(changes: Sequence[tuple[str, Change]], x: float, came_from: float, wid
     """Put a text where no arrow is: above, on the other side than the packet came from, or, where that has no room,
     below and on that side."""
     lines = _changed(changes)
-    room = max(map(len, lines), default=0) * _SMALL + 6
+    room = _room(lines)
     side = "end" if came_from > x else "begin"
     above = x + room < width if side == "begin" else x > room
     if not above:
         side = "begin" if side == "end" else "end"
     return _Note(lines, side, x + (5 if side == "begin" else -5), above)
+
+
+def _room(lines: Sequence[str]) -> float:
+    return max(map(len, lines), default=0) * _SMALL + 6
 
 
 def _changed(changes: Sequence[tuple[str, Change]]) -> list[str]:
