@@ -421,6 +421,35 @@ def test_a_lab_in_chinese_from_beginning_to_end(tmp_path: Path) -> None:
     assert [line for line in session.text.splitlines() if cell_len(line) > 80] == []
 
 
+@pytest.mark.parametrize(
+    ("language", "begin", "question", "after", "end"),
+    [
+        ("en", "Enter begins.", "Question {} of {}.", "Enter goes on;", "{} of {} foretold."),
+        ("zh", "按回车开始。", "问题 {} / {}。", "回车继续，", "共 {} 题，猜中 {} 题。"),
+    ],
+    ids=["en", "zh"],
+)
+def test_a_lab_from_start_to_finish(
+    tmp_path: Path, language: str, begin: str, question: str, after: str, end: str
+) -> None:
+    """Who types what the network then does has foretold all of it; within 80 columns, without colour."""
+    env = english(tmp_path) | {"PKTLAB_LANG": language, "NO_COLOR": "1"}
+    said = pktlab_command("learn", LAB, "--answers", "/dev/null", "--json", "-", cwd=tmp_path, env=env)
+    if said.status == 3:
+        pytest.skip(said.err)
+    steps = [(begin, "\n")]
+    truths = [[each["true"] for each in act["predictions"]] for act in json.loads(said.out)["acts"]]
+    assert len(truths) == 8
+    for act in truths:
+        steps += [(question.format(number, len(act)), f"{true}\n") for number, true in enumerate(act, 1)]
+        steps += [(after, "\n")]
+    session = learn_at_terminal(tmp_path, steps, env=env)
+    count = sum(map(len, truths))
+    assert session.status == 0, session.text
+    assert session.text.rstrip().endswith(end.format(count, count)), session.text[-400:]
+    assert [line for line in session.text.splitlines() if cell_len(line) > 80] == []
+
+
 def test_quit_and_go_on(tmp_path: Path) -> None:
     env = english(tmp_path)
     words = ("-k", "test_no_bridge or without_accept_local")
