@@ -59,6 +59,7 @@ RESERVED = {
         "frames/explain.py",
         "frames/expression.py",
     ),
+    "jinja2": ("html/page.py", "catalogue/texts.py"),
     "typer": ("cli/",),
     "click": ("cli/",),
     "rich": ("cli/",),
