@@ -389,9 +389,9 @@ def test_a_lab_at_a_terminal(tmp_path: Path) -> None:
     assert graded["acts"][0]["predictions"][2]["first_wrong_hop"] == 3
 
     told = pktlab_command("learn", cwd=tmp_path, env=env).out
-    assert "done: 3 of 5 foretold, in 1 acts" in told
+    assert "1 of 5 acts done, 3 of 5 foretold" in told
     assert pktlab_command("learn", LAB, "--reset", cwd=tmp_path, env=env).status == 0
-    assert "foretold, in" not in pktlab_command("learn", cwd=tmp_path, env=env).out
+    assert "acts done" not in pktlab_command("learn", cwd=tmp_path, env=env).out
 
 
 def test_a_lab_in_chinese_from_beginning_to_end(tmp_path: Path) -> None:

@@ -136,5 +136,12 @@ def _lesson(terminal: Terminal, lab: labfile.LabFile, after: tuple[str, ...], ke
         terminal.say(_("after: {labs}", labs=", ".join(after)), "detail", indent=6)
     if acts:
         right, asked = (sum(pair[place] for pair in acts.values()) for place in (0, 1))
-        told = _("done: {right} of {all} foretold, in {acts} acts", right=right, all=asked, acts=len(acts))
+        done = len({act.partition("[")[0] for act in acts})
+        told = _(
+            "{acts} of {whole} acts done, {right} of {all} foretold",
+            acts=done,
+            whole=len(lab.acts),
+            right=right,
+            all=asked,
+        )
         terminal.say(told, "passed", indent=6)

@@ -16,7 +16,7 @@ Truth = list[str] | bool | int
 # What headers have that labs rewrite, by Wireshark's names, to choose from.
 _ADDRESSES = ("eth.src", "eth.dst", "ip.src", "ip.dst", "ip.ttl")
 FIELDS = (*_ADDRESSES, "udp.srcport", "udp.dstport", "tcp.srcport", "tcp.dstport")
-_MOST = 50  # more than that nobody foretells, and one more or less is no insight
+_MOST = 20  # more than that nobody foretells, and one more or less is no insight
 
 
 @dataclass(frozen=True, slots=True)

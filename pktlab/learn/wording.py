@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from pktlab import catalogue
@@ -14,6 +15,9 @@ from pktlab.labfile import LabFile
 from pktlab.learn.answer import UnreadableError, short
 from pktlab.learn.grading import Grade
 from pktlab.learn.question import Kind, Question, Truth
+
+# Of a longer command or pattern the beginning must do; the act itself has it whole.
+_LONGEST = 160
 
 
 class Wording:
@@ -46,7 +50,7 @@ class Wording:
 
     def question(self, asked: Question) -> str:
         """Return what is asked, as a sentence."""
-        of, place = asked.subject, asked.place
+        of, place = textwrap.shorten(asked.subject, _LONGEST, placeholder=" …"), asked.place
         match asked.topic:
             case "path":
                 text = self._("Which interfaces see the packet [{of}], and in which order?", of=of)
