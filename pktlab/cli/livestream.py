@@ -97,6 +97,9 @@ class Streaming:
             while not self._over:
                 self._wait(stop)
             if not self._full():
+                # What had been sent by then is a part of it.
+                for message in self._player.messages() or ():
+                    self._take(message)
                 self._live.cut()
                 self._write(self._live.release(0))
             self._count_lost()
