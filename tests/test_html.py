@@ -121,6 +121,22 @@ def test_what_nobody_declared_stands_behind_what_it_came_from() -> None:
     assert shape(found.lanes[0].hops)[2:] == [("sw/new", 1, False), ("d/new", 2, True)]
 
 
+def test_a_wire_that_was_moved() -> None:
+    """Its end has another name than the declared one, which no packet passes."""
+    seen = sightings(("a/eth0", OUT, who_has()), ("b/p1", IN, who_has()))
+    assert shape(built(seen).lanes[0].hops) == [("a/eth0", None, False), ("b/p1", 0, True)]
+
+
+def test_through_a_program() -> None:
+    """Out of a tun it comes into another as a program wrote it: no wire leads there, but it does not stop."""
+    sent, came = (ip(ttl=ttl, id=7) / UDP(sport=1, dport=2) / b"x" for ttl in (63, 61))
+    found = built(sightings(("n1/tun0", OUT, ether() / sent), ("n2/tun0", IN, ether() / came)))
+    [only] = found.lanes
+    assert shape(only.hops) == [("n1/tun0", None, False), ("n2/tun0", 0, True)]
+    assert [hop.unseen for hop in only.hops] == [False, True]
+    assert "arrow unseen" in lane.lane(only, lane.columns(found.columns))
+
+
 def test_two_ports_have_it_from_somebody_else() -> None:
     """In a storm a copy may be taken for another packet's; then nothing is drawn rather than something wrong."""
     frames = sightings(("sw/p1", OUT, who_has()), ("sw/p2", OUT, who_has()), ("b/eth0", IN, who_has()))

@@ -25,12 +25,14 @@ class Hop:
     """A sighting: `origin` is the position of the one that it came from, None where the packet began.
 
     `last` tells that nothing came of it: the packet stops here, or this copy of it does. `changes` are the fields
-    that were rewritten since, by Wireshark's names.
+    that were rewritten since, by Wireshark's names. `unseen` tells that between the two lies something that is no
+    interface, such as a program behind a tun.
     """
 
     frame: Frame
     origin: int | None = None
     last: bool = False
+    unseen: bool = False
     changes: tuple[tuple[str, Change], ...] = ()
 
 
@@ -158,7 +160,7 @@ def _hops(
         if here:
             changes.setdefault(here[0], []).extend(fields.items())
     return tuple(
-        Hop(frames[at], origin, whole and at not in went_on, tuple(changes.get(at, ())))
+        Hop(frames[at], origin, whole and at not in went_on, _unseen(frames, at, origin), tuple(changes.get(at, ())))
         for at, origin in enumerate(origins)
     )
 
@@ -188,11 +190,24 @@ def _origin(
     over_wire = [n for n in sent if frames[n].interface == other]
     if over_wire:
         return over_wire[-1]
-    # Of a wire that was made while the act ran nobody says where it leads: the first that nothing came of as yet.
-    free = [n for n in sent if frames[n].interface not in peers]
+    # Of a wire that was made or moved while the act ran nobody says where it leads: the first that nothing came of as
+    # yet, and whose declared other end this packet did not pass.
+    passed = {each.interface for each in frames}
     came = {origins[n] for n in earlier if frames[n].direction == IN}
-    waiting = [n for n in free if n not in came]
-    return next(iter(waiting or free or here[-1:]), None)
+    waiting = [n for n in sent if n not in came and peers.get(frames[n].interface) not in passed]
+    waiting.sort(key=lambda n: frames[n].interface in peers)
+    if waiting or here:
+        return waiting[0] if waiting else here[-1]
+    # It has come through a program, which changes it as a router does: from where it was last sent.
+    lost = [n for n in earlier if frames[n].direction == OUT and n not in origins]
+    return lost[-1] if lost else None
+
+
+def _unseen(frames: Sequence[Frame], at: int, origin: int | None) -> bool:
+    if origin is None:
+        return False
+    here, there = frames[origin], frames[at]
+    return here.interface.netns != there.interface.netns and here.data != there.data
 
 
 def _columns(seen: Iterable[Interface], lanes: Sequence[Lane], order: Sequence[Interface]) -> list[Interface]:

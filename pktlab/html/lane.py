@@ -100,7 +100,8 @@ def lane(drawn: Lane, columns: Columns, *, stops: str = "stops") -> str:
     points = list(zip(places, rows, strict=True))
     for hop, point in zip(drawn.hops, points, strict=True):
         if hop.origin is not None:
-            _arrow(root, points[hop.origin], point, changed=bool(hop.changes))
+            kind = " changed" if hop.changes else " unseen" if hop.unseen else ""
+            _arrow(root, points[hop.origin], point, f"arrow{kind}")
     for hop, (x, row), other, note in zip(drawn.hops, points, came, notes, strict=True):
         _mark(root, hop, x, row, other if hop.origin is not None else x - 1, stops)
         first = row - _TEXT * len(note.lines) + 4 if note.above else row + _TEXT
@@ -149,9 +150,8 @@ def _value(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _arrow(root: ElementTree.Element, start: tuple[float, float], end: tuple[float, float], *, changed: bool) -> None:
+def _arrow(root: ElementTree.Element, start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
     (x1, y1), (x2, y2) = start, end
-    kind = "arrow changed" if changed else "arrow"
     if x1 == x2:  # the same interface again: round to the right of it
         right = x1 + 22
         _add(
