@@ -522,6 +522,40 @@ def test_an_act_that_fails_or_is_skipped_is_passed_over(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+LOSING = '''"""A lab of a test."""
+
+from pathlib import Path
+
+from pktlab import Network, Topology
+from pktlab.errors import Inconclusive
+
+topology = Topology()
+a = topology.namespace("a")
+ran = Path(__file__).with_name("ran")
+
+
+def test_loses_frames_at_first(net: Network) -> None:
+    """It holds in the end."""
+    assert len(net.links(a)) == 1
+    with ran.open("a") as file:
+        file.write("x")
+    if len(ran.read_text()) in (1, 3):
+        raise Inconclusive("a frame was lost")
+'''
+
+
+def test_an_act_that_loses_frames_is_run_again(tmp_path: Path) -> None:
+    """At the rehearsal, and at the performance."""
+    (tmp_path / "a_lab.py").write_text(LOSING)
+    words = ("learn", "./a_lab.py", "--answers", "/dev/null", "--json", "-")
+    said = pktlab_command(*words, cwd=tmp_path, env=english(tmp_path))
+    if said.status == 3:
+        pytest.skip(said.err)
+    assert said.status == 0, said.err
+    assert (tmp_path / "ran").read_text() == "xxxx"
+    assert [each["true"] for each in json.loads(said.out)["acts"][0]["predictions"]] == ["1"]
+
+
 def test_answers_that_cannot_be_read(tmp_path: Path) -> None:
     env = english(tmp_path)
     (tmp_path / "a.toml").write_text('test_none = ["no"]\n')

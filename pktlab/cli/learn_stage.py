@@ -22,7 +22,7 @@ from pktlab import pytest_plugin
 from pktlab.act import PROPERTY, ActRecord, Packet
 from pktlab.cli import collection
 from pktlab.cli.session import drive, selection
-from pktlab.errors import LabError, PktlabError
+from pktlab.errors import DeadlineExceeded, LabError, PktlabError
 from pktlab.frame import Frame
 from pktlab.frames.words import words
 from pktlab.kernel import sandbox
@@ -36,6 +36,7 @@ from pktlab.transcript import packet_words
 
 # Of so many frames of an observation the learner may be told.
 _TOLD = 200
+_ATTEMPTS = 3
 # A value of so many characters can be shown beside a question.
 _SHOWN = 60
 _HOLD = pytest.StashKey[Callable[[Run, list[Spot], bool], None]]()
@@ -91,14 +92,33 @@ class Stage:
         return dict(spec.params) if spec is not None else {}
 
     def rehearse(self, number: int) -> Performance:
-        """Run an act in silence, up to its end."""
-        return self._run(number, lambda held: None)
+        """Run an act in silence, up to its end; one that does not come to it fails."""
+        deadline = self.items[number].config.getoption("pktlab_deadline")
+        try:
+            return self._patiently(number, lambda held: None, deadline)
+        except DeadlineExceeded as error:
+            record = ActRecord(self.lab.name, self.items[number].name, status="failed", reason=error.message)
+            return Performance(record)
 
     def perform(self, number: int, attend: Callable[[Held], None]) -> Performance:
         """Run an act; `attend` is called at its end, before its network goes."""
-        return self._run(number, attend)
+        return self._patiently(number, attend, None)
 
-    def _run(self, number: int, attend: Callable[[Held], None]) -> Performance:
+    def _patiently(self, number: int, attend: Callable[[Held], None], deadline: float | None) -> Performance:
+        """Run an act again where frames were lost, which says nothing of the lab."""
+        attended = []
+
+        def once(held: Held) -> None:
+            attended.append(held)
+            attend(held)
+
+        for _attempt in range(_ATTEMPTS):
+            performance = self._run(number, once, deadline)
+            if attended or performance.record.status != "inconclusive":
+                break
+        return performance
+
+    def _run(self, number: int, attend: Callable[[Held], None], deadline: float | None) -> Performance:
         item = self.items[number]
         if not self._prepared:
             pytest_plugin.prepare(item)
@@ -110,7 +130,7 @@ class Stage:
             with sandbox.Child(_work(item, orders, ordering)) as child:
                 os.close(orders)
                 orders = -1
-                messages = child.messages()
+                messages = child.messages(deadline)
 
                 def order(netns: str) -> bool:
                     os.write(ordering, f"{netns}\n".encode())
