@@ -109,7 +109,7 @@ def test_nslookup(net: Network) -> None:
     answers, questions = [], []
     for word in (WEB, web.ip):
         with net.capture() as seen:
-            answers.append(net.run(a.ns, ["busybox", "nslookup", word, VIP]).stdout)
+            answers.append(net.run(a.ns, ["busybox", "nslookup", "-retry=1", "-timeout=2", word, VIP]).stdout)
         questions.append(sorted(asked(seen.frames(query, on=a.eth0))))
     assert questions == [[(WEB, "A"), (WEB, "AAAA")], [("20.0.96.10.in-addr.arpa", "PTR")]]
     assert f"Name:\t{WEB}\nAddress: {web.ip}\n" in answers[0]
