@@ -108,6 +108,18 @@ def test_frames_are_told_when_their_way_is_known() -> None:
     assert live.packets == 2
 
 
+def test_what_is_asked_is_told_with_the_last_frame() -> None:
+    live = Live()
+    live.begin(Begun("a_lab"))
+    live.take(Batch([seen(A, 1, bytes(who_has("10.0.0.2")), "out"), seen(A, 2, bytes(is_at("10.0.0.2")))], until=5))
+    live.take(Batch([], cut=True))
+    assert [number for number, *_ in told(live, 10)] == [1], "of the last one more may be said"
+    live.take(Batch([], until=20, told=[(0, "before all"), (1, "too late"), (2, "path of ARP: a/eth0")]))
+    assert told(live, 20 + HOLD) == [
+        (2, "a/eth0", 2, ["ARP is-at 10.0.0.2: hop 1 of 1, stops here", "path of ARP: a/eth0"])
+    ]
+
+
 def test_packets_of_the_next_act_have_other_numbers() -> None:
     live = Live()
     for number in (1, 2):
@@ -326,6 +338,21 @@ def test_the_stream_says_what_the_file_of_a_run_says(tmp_path: Path) -> None:
     assert live.interfaces == run.interfaces
     assert (live.names, live.dropped, live.notes.keys()) == (run.names, run.dropped, run.notes.keys())
     assert "test_ping: h1 pings the switch." in live.comments[1]
+
+
+def test_the_acts_questions_are_comments(tmp_path: Path) -> None:
+    path = lab(tmp_path, ACT % 1)
+    # On a loaded machine it may take longer to ask than a frame is held.
+    for _ in range(5):
+        assert pktlab_command("capture", path, "-w", "live.pcapng", cwd=tmp_path).status == 0
+        with (tmp_path / "live.pcapng").open("rb") as file:
+            comments = pcapng.read(file).comments[12]
+        if len(comments) > 1:
+            break
+    assert comments == [
+        "ICMP echo reply 10.0.0.254 > 10.0.0.1 seq 1: hop 3 of 3, stops here",
+        "ping 10.0.0.254 dev h1/eth0: answer from 10.0.0.254, ttl 64",
+    ]
 
 
 def test_lines_for_a_person(tmp_path: Path) -> None:

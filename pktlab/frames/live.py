@@ -39,13 +39,15 @@ class Batch:
     """Frames in the order in which each namespace saw them; those stamped up to `until` are all there.
 
     With `cut` all frames before these are there, and no packet goes on beyond: the network was silent. `lost` is how
-    many frames have been lost so far, by namespace.
+    many frames have been lost so far, by namespace; `told` are further comments, each with the number of its frame in
+    this network.
     """
 
     frames: list[Frame]
     until: int = 0
     cut: bool = False
     lost: dict[str, int] = field(default_factory=dict)
+    told: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -75,6 +77,8 @@ class Live:
         self._held: deque[tuple[Frame, Journey | None]] = deque()
         self._ready: list[Told] = []
         self._notes: list[str] = []
+        self._before = 0  # how many frames there were in the networks before
+        self._told: dict[int, list[str]] = {}  # by frame
 
     @property
     def packets(self) -> int:
@@ -86,6 +90,8 @@ class Live:
         self.cut()
         self._latest.clear()
         self._until = 0
+        self._before = self._frames
+        self._told.clear()
         self._ports = begun.vxlan_ports
         self._restart()
         if begun.act:
@@ -94,7 +100,13 @@ class Live:
     def take(self, batch: Batch) -> None:
         """Take in frames."""
         if batch.cut:
-            self.cut()
+            # The last one is kept for its time: what is asked next is about what was seen until then.
+            self._order(None)
+            self._tell(len(self._held) - 1)
+            self._restart()
+        for number, text in batch.told:
+            if number:
+                self._told.setdefault(self._before + number, []).append(text)
         for frame in batch.frames:
             netns = frame.interface.netns
             time = self._latest[netns] = max(frame.time, self._latest.get(netns, 0))
@@ -106,7 +118,7 @@ class Live:
         self._order(self._until)
 
     def cut(self) -> None:
-        """Give all frames that came as they are, and take later ones for other packets."""
+        """Give all frames that came, and take later ones for other packets."""
         self._order(None)
         self._tell(len(self._held))
         self._restart()
@@ -144,7 +156,8 @@ class Live:
         journeys = list({id(journey): journey for _frame, journey in told if journey is not None}.values())
         comments: Mapping[int, Sequence[str]] = comment_texts(journeys, vxlan_ports=self._ports)
         for frame, _journey in told:
-            self._ready.append((frame, [*comments.get(frame.number, ()), *self._notes]))
+            texts = [*comments.get(frame.number, ()), *self._told.pop(frame.number, ()), *self._notes]
+            self._ready.append((frame, texts))
             self._notes = []
 
     def _restart(self) -> None:

@@ -57,6 +57,7 @@ class Feed:
         self._resolve = resolve
         self._sent = 0
         self._cuts = 0
+        self._told = 0
         self._newest = 0
         self._until = 0
         self._stopping = False
@@ -65,14 +66,14 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     def __enter__(self) -> Feed:
-        self._recorder.news = self._wake
+        self._recorder.news = self._recording.news = self._wake
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._recorder.news = lambda: None
+        self._recorder.news = self._recording.news = lambda: None
         self._stopping = True
         os.write(self._stop_write, b"x")
         self._thread.join()
@@ -119,7 +120,10 @@ class Feed:
                 self._rows(cut)
                 self._send(Batch([], cut=True))
         self._rows(end)
-        self._send(Batch([], self._until, lost=self._recorder.losses()))
+        # What a wait asked in vain has been forgotten again.
+        told = self._recording.told(min(self._told, len(self._recording.observations)))
+        self._told = len(self._recording.observations)
+        self._send(Batch([], self._until, lost=self._recorder.losses(), told=told))
 
     def _rows(self, end: int) -> None:
         storage = self._recorder.storage

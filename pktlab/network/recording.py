@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path as File
 from typing import Any
@@ -39,6 +39,8 @@ class Recording:
         self.proof = Proof()
         self.observations: list[Observation] = []
         self._asked_at: list[int] = []
+        # Told of each observation; it must not wait.
+        self.news: Callable[[], None] = _nothing
         self._finished: list[Journey] = []
         self._open: list[Journey] = []
         self._cuts = [0]  # how many frames there were at each
@@ -59,6 +61,11 @@ class Recording:
     def cuts(self) -> Sequence[int]:
         """How many frames there were at each cut."""
         return self._cuts
+
+    def told(self, start: int) -> list[tuple[int, str]]:
+        """Return the observations from one on, each with how many frames there were, and in the words of a comment."""
+        every = zip(self.observations[start:], self._asked_at[start:], strict=False)
+        return [(at, f"{each.question}: {each.text}") for each, at in every]
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
         yield from ((start, end) for start, end in pairwise([*self._cuts, len(self.frames)]) if start != end)
@@ -137,6 +144,7 @@ class Recording:
         """Record a question that the act asked, the answer that it got, and the numbers of the frames that gave it."""
         self.observations.append(Observation(question, answer, text, sorted(frames)[:_TOLD]))
         self._asked_at.append(len(self.frames))
+        self.news()
 
     def forget(self, kept: int) -> None:
         """Drop what was asked after the first `kept` observations: what a wait asked in vain."""
@@ -168,9 +176,9 @@ class Recording:
         Raises KernelError, the frames lost to the file but not to the verdict, when the disk is full or read-only.
         """
         comments = {number: list(texts) for number, texts in self._comments().items()}
-        for observation, at in zip(self.observations, self._asked_at, strict=True):
+        for at, text in self.told(0):
             if at:
-                comments.setdefault(at, []).append(f"{observation.question}: {observation.text}")
+                comments.setdefault(at, []).append(text)
         seen = list(dict.fromkeys([*interfaces, *self.frames.interfaces()]))
         # The kernel counts what it drops by socket, which is one a namespace; it is put down to its first interface.
         losses = {next(i for i in seen if i.netns == netns): count for netns, count in dropped.items() if count}
@@ -211,6 +219,10 @@ class Recording:
             interfaces=[str(interface) for interface in interfaces],
             proof=self.proof.as_json(),
         )
+
+
+def _nothing() -> None:
+    pass
 
 
 def merged(frames: Iterable[Frame], markers: Sequence[Frame]) -> Iterator[Frame]:
