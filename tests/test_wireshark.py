@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 from commandline import COMMAND, environment
-from test_live_capture import ORDINARY
-from test_run_kill import machine
+from test_live_capture import ORDINARY, untouched
 
 from pktlab import labfile
 from pktlab.errors import PktlabError, SandboxError
@@ -214,12 +213,12 @@ INSTALL = "$PKTLAB wireshark install"
 @TSHARK
 def test_tshark_captures_on_pktlab_for_an_ordinary_user(home: Path) -> None:
     check_sandbox()
-    before = machine()
+    before = untouched()
     ordinary = ORDINARY if os.geteuid() == 0 else []
     script = f"{INSTALL} >/dev/null\n{captured('-i pktlab -c 20')}\n$PKTLAB wireshark uninstall >/dev/null"
     check_packets(shell(script, home, *ordinary), 20)
     assert tree(home / "extcap") == []
-    assert machine() == before
+    assert untouched() == before
 
 
 @TSHARK
