@@ -39,7 +39,7 @@ def learn(
     """Learn from a lab: say what the packets will do, then see what they do. Without LAB: the course.
 
     A file of answers has a list for each act, as they would be typed, in the order of the questions:
-    test_address_on_the_port = ["no", "veth0 veth1", "veth1 veth0 br0", "-", "no"]. What it lacks is skipped.
+    test_address_on_the_port = ["no", "veth0 veth1", "veth1 veth0 br0", "-", "-"]. What it lacks is skipped.
     """
     language = catalogue.language(lang)
     if reset:

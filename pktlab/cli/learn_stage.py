@@ -11,21 +11,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pktlab import pytest_plugin
-from pktlab.act import PROPERTY, ActRecord, Packet
+from pktlab.act import PROPERTY, ActRecord, Observation, Packet
 from pktlab.cli import collection
 from pktlab.cli.session import drive, selection
 from pktlab.errors import DeadlineExceeded, LabError, PktlabError
 from pktlab.frame import Frame
 from pktlab.frames.words import words
-from pktlab.kernel import sandbox
+from pktlab.kernel import sandbox, tables
 from pktlab.labfile import LabFile
 from pktlab.learn import scene
 from pktlab.learn.grading import Sighting
@@ -33,6 +33,9 @@ from pktlab.learn.question import Spot
 from pktlab.outcome import Run
 from pktlab.topology import Topology
 from pktlab.transcript import packet_words
+
+if TYPE_CHECKING:
+    from pktlab.network import Network
 
 # Of so many frames of an observation the learner may be told.
 _TOLD = 200
@@ -310,8 +313,9 @@ def _note_spots(run: Run, item: pytest.Function) -> list[Spot]:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and frame.f_code is not code:
             frame = frame.f_back
-        spots.append(_spot(frame, loops) if frame is not None else Spot())
         observe(*args, **kwargs)
+        owners = _owners(run.network, recording.observations[-1])
+        spots.append(replace(_spot(frame, loops), owners=owners))
 
     def forgetting(kept: int) -> None:
         del spots[kept:]
@@ -321,7 +325,23 @@ def _note_spots(run: Run, item: pytest.Function) -> list[Spot]:
     return spots
 
 
-def _spot(frame: FrameType, loops: Sequence[scene.Loop]) -> Spot:
+def _owners(network: Network, observation: Observation) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Which interfaces have the MAC of a neighbour that was looked at, now."""
+    if not observation.question.startswith("neighbours of ") or len(observation.answer) != 1:
+        return ()
+    mac = observation.answer[0]["mac"]
+    found = [
+        f"{netns}/{link.name}"
+        for netns, netlink in network._testbed.netlinks.items()
+        for link in tables.links(netlink)
+        if mac and link.mac == mac
+    ]
+    return ((mac, tuple(found)),)
+
+
+def _spot(frame: FrameType | None, loops: Sequence[scene.Loop]) -> Spot:
+    if frame is None:
+        return Spot()
     line = frame.f_lineno
     names = [name for loop in loops if loop.first <= line <= loop.last for name in loop.names]
     values = {name: repr(frame.f_locals[name]) for name in names if name in frame.f_locals}

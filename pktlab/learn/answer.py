@@ -65,6 +65,8 @@ def read(asked: Question, line: str) -> Truth:
     names = [_option(asked, word) for word in _BETWEEN.split(text) if word]
     if not names:
         raise UnreadableError(asked.kind)
+    if asked.kind == "one" and len(set(names)) > 1:
+        raise UnreadableError(asked.kind, text)
     return list(dict.fromkeys(names)) if asked.kind == "path" else sorted(set(names))
 
 
@@ -87,4 +89,5 @@ def written(asked: Question, answer: Truth) -> str:
     if isinstance(answer, int):
         return str(answer)
     called = short(asked.options)
-    return " ".join(called.get(name, name) for name in answer) or "-"
+    names = [called.get(name, name) for name in answer]
+    return " ".join(names[:1] if asked.kind == "one" else names) or "-"

@@ -9,9 +9,19 @@ from pktlab.act import ActRecord
 from pktlab.learn.question import Question, Spot, question
 
 # What says most about where packets go comes first; what a program printed or a table held, after it.
-_WORTH = {"path": 0, "where": 0, "ping": 1, "rewrites": 1, "fdb": 2, "count": 2, "neighbours": 2, "conntrack": 3}
+_WORTH = {
+    "path": 0,
+    "where": 0,
+    "ping": 1,
+    "rewrites": 1,
+    "fdb": 2,
+    "count": 2,
+    "owner": 2,
+    "neighbours": 3,
+    "conntrack": 3,
+}
 _LEAST = 4
-MOST, OF_ONE_KIND = 5, 3
+MOST, OF_ONE_KIND, OF_ONE_QUESTION = 5, 3, 2
 # Another case of a parametrized act asks the same again.
 MOST_AGAIN = 2
 
@@ -26,6 +36,7 @@ def questions(
     """
     turns: Counter[str] = Counter()
     at: Counter[int] = Counter()
+    asked: set[object] = set()
     found: list[tuple[int, Question]] = []
     for index, observation in enumerate(record.observations):
         spot = spots[index] if index < len(spots) else Spot()
@@ -33,13 +44,17 @@ def questions(
         made = question(observation, turn, record.capture.interfaces, spot, nth)
         turns[observation.question] += 1
         at[spot.line] += 1
-        if made is not None and spot.line not in dull:
+        # What a loop asks again, with nothing changed that the learner could see, is no new question.
+        known = (observation.question, spot.line, spot.values)
+        if made is not None and spot.line not in dull and (known not in asked or not spot.line):
             found.append((index, made))
+            asked.add(known)
     chosen: list[tuple[int, Question]] = []
     kinds: Counter[str] = Counter()
     for index, each in sorted(found, key=lambda pair: (pair[1].turn > 0, _WORTH.get(pair[1].topic, _LEAST), pair[0])):
-        few = kinds[each.topic] < OF_ONE_KIND and (each.turn < 2)
+        few = kinds[each.topic] < OF_ONE_KIND and kinds[each.asked] < OF_ONE_QUESTION
         if (few and len(chosen) < (MOST_AGAIN if again else MOST)) or not chosen:
             chosen.append((index, each))
             kinds[each.topic] += 1
+            kinds[each.asked] += 1
     return [each for _index, each in sorted(chosen, key=lambda pair: pair[0])]

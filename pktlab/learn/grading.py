@@ -45,6 +45,8 @@ class Grade:
     @property
     def right(self) -> bool:
         """Whether it came true."""
+        if self.question.kind == "one" and isinstance(self.given, list) and isinstance(self.true, list) and self.given:
+            return self.given[0] in self.true
         return self.given is not None and self.given == self.true
 
     def hops(self) -> list[tuple[str, str]]:
@@ -86,7 +88,7 @@ def grade(
         return Grade(asked, given, None, hints)
     observation = record.observations[index]
     seen = tuple(sightings[index]) if index < len(sightings) else ()
-    true = truth(asked, observation)
+    true = truth(asked, observation, spots[index] if index < len(spots) else Spot())
     return Grade(asked, given, true, hints, _first_wrong(asked, given, true), observation, seen)
 
 
@@ -107,7 +109,7 @@ def _at_its_spot(asked: Question, record: ActRecord, spots: Sequence[Spot]) -> i
     if asked.nth >= len(there) or there[asked.nth] >= len(record.observations):
         return -1
     found = there[asked.nth]
-    return found if truth(asked, record.observations[found]) is not None else -1
+    return found if truth(asked, record.observations[found], spots[found]) is not None else -1
 
 
 def _first_wrong(asked: Question, given: Truth | None, true: Truth | None) -> int:

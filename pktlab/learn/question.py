@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pktlab.act import Observation
 
-# How an answer looks: interfaces in order, a set of names, yes or no, a number.
-Kind = Literal["path", "set", "yes", "number"]
+# How an answer looks: interfaces in order, a set of names, one name, yes or no, a number. Of "one", the truth is all
+# the names that are as good.
+Kind = Literal["path", "set", "one", "yes", "number"]
 Truth = list[str] | bool | int
 
 # What headers have that labs rewrite, by Wireshark's names, to choose from.
@@ -21,10 +22,14 @@ _MOST = 20  # more than that nobody foretells, and one more or less is no insigh
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where an act asks: the line of the lab, and what the variables of the loops around it are, as text."""
+    """Where an act asks: the line of the lab, and what the variables of the loops around it are, as text.
+
+    `owners` says of each MAC that it looked at which interfaces have it at that moment.
+    """
 
     line: int = 0
     values: tuple[tuple[str, str], ...] = ()
+    owners: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Question:
 
 
 _NO_SPOT = Spot()
+_NEIGHBOURS = "neighbours of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,10 @@ def question(
     `turn` is how often the same was asked before, `interfaces` those that the act has, `spot` where it asks, `nth`
     how often it asked there before.
     """
+    if (owner := _owner(observation, spot)) is not None:
+        subject, place = observation.question.removeprefix(_NEIGHBOURS), str(observation.answer[0]["address"])
+        options = tuple(dict.fromkeys([*(each for each in interfaces if not each.endswith("/lo")), *owner]))
+        return Question("owner", "one", subject, place, observation.question, turn, options, spot, nth)
     for shape, match, truth in shapes(observation):
         words = match.groupdict()
         options = _options(shape.chosen, observation, truth, interfaces)
@@ -175,8 +185,20 @@ def question(
     return None
 
 
-def truth(asked: Question, observation: Observation) -> Truth | None:
+def _owner(observation: Observation, spot: Spot) -> list[str] | None:
+    """Of a neighbour table with one entry, the interfaces that have its MAC; none where it has no MAC as yet."""
+    entries = observation.answer
+    if not observation.question.startswith(_NEIGHBOURS) or not isinstance(entries, list) or len(entries) != 1:
+        return None
+    if not entries[0]["mac"]:
+        return []
+    return list(dict(spot.owners).get(entries[0]["mac"], ())) or None
+
+
+def truth(asked: Question, observation: Observation, spot: Spot = _NO_SPOT) -> Truth | None:
     """Return the true answer in a run's own observation; None where it is of another shape than at the rehearsal."""
+    if asked.topic == "owner":
+        return _owner(observation, spot)
     for shape, _match, found in shapes(observation):
         if (shape.topic, shape.kind) == (asked.topic, asked.kind):
             return found

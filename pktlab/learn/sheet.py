@@ -2,7 +2,7 @@
 
 A file of answers is TOML: for each act a list of strings, as they would be typed, in the order of the questions::
 
-    test_address_on_the_port = ["no", "veth0 veth1", "veth1 veth0 br0", "-", "no"]
+    test_address_on_the_port = ["no", "veth0 veth1", "veth1 veth0 br0", "-", "-"]
     "test_a_case[bound-br0]" = ["yes", "skip"]
 
 What is not there is skipped. `pktlab learn LAB --answers /dev/null --json -` tells every question, and its answer.

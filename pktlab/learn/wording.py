@@ -70,6 +70,10 @@ class Wording:
                 text = self._("How many frames [{of}] are seen, counted at every interface?", of=of)
             case "neighbours":
                 text = self._("Does the neighbour table of {of} hold a MAC address then?", of=of)
+            case "owner":
+                text = self._(
+                    "Whose MAC address does the neighbour table of {of} hold for {place} then?", of=of, place=place
+                )
             case "fdb":
                 text = self._("Behind which ports does the table (FDB) of {of} know a host then?", of=of)
             case "conntrack":
@@ -102,6 +106,8 @@ class Wording:
                 return self._("names or numbers in order, with spaces between; - for nowhere")
             case "set":
                 return self._("names or numbers in any order, with spaces between; - for none")
+            case "one":
+                return self._("one name or number; - for none")
             case "yes":
                 return self._("yes or no")
             case _:
@@ -119,6 +125,8 @@ class Wording:
         names = [called.get(name, name) for name in answer]
         if not names:
             return self._("nowhere") if asked.topic in ("path", "where") else self._("none")
+        if asked.kind == "one":
+            return self._(" or ").join(names)
         return (" > " if asked.kind == "path" else ", ").join(names)
 
     def detail(self, grade: Grade) -> str:
@@ -182,7 +190,7 @@ class Wording:
         found = []
         if packets:
             found.append(self._("These packets will be seen: {packets}", packets="; ".join(packets)))
-        if isinstance(true, list):
+        if isinstance(true, list) and asked.kind != "one":
             names = self.answer(asked, true)
             count = self.ngettext("{number} name belongs here.", "{number} names belong here.", len(true))
             found.append(count if true else self._("No name belongs here."))
