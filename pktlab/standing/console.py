@@ -148,15 +148,14 @@ def _readline(names: Any) -> Iterator[None]:
     readline.set_completer(rlcompleter.Completer(names).complete)
     readline.parse_and_bind("tab: complete")
     readline.set_history_length(_HISTORY_LENGTH)
-    file = _state() / "history"
-    with contextlib.suppress(OSError):
-        readline.read_history_file(file)
+    with contextlib.suppress(OSError, RuntimeError):  # no file as yet; or no home at all
+        readline.read_history_file(_state() / "history")
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            readline.write_history_file(file)
+        with contextlib.suppress(OSError, RuntimeError):
+            _state().mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(_state() / "history")
 
 
 def _state() -> Path:

@@ -34,12 +34,16 @@ def wanted() -> bool:
     return os.geteuid() == 0 and privileged()
 
 
-def publish(network: str, namespaces: Sequence[str], pid: int) -> dict[str, str]:
-    """Make the names, and return them, paths with where they lead; none where the folder cannot be written to.
+def planned(network: str, namespaces: Sequence[str], pid: int) -> dict[str, str]:
+    """Return the paths of the names with where they are to lead; `pid` is the sandbox's pid 1, by its number here."""
+    return {f"{FOLDER}/{network}.{name}": f"/proc/{pid}/root{FOLDER}/{name}" for name in namespaces}
 
-    `pid` is the sandbox's pid 1, by its number here. Raises PktlabError, all names taken back, where one is taken.
+
+def publish(links: Mapping[str, str]) -> bool:
+    """Make the names; return whether that could be done, since the folder may be read-only.
+
+    Raises PktlabError, all names taken back, where one is taken.
     """
-    links = {f"{FOLDER}/{network}.{name}": f"/proc/{pid}/root{FOLDER}/{name}" for name in namespaces}
     made: dict[str, str] = {}
     for path, target in links.items():
         try:
@@ -52,9 +56,9 @@ def publish(network: str, namespaces: Sequence[str], pid: int) -> dict[str, str]
             ) from None
         except OSError:  # read-only, or a security module: `pktlab exec` and `pktlab sh` need no names
             remove(made)
-            return {}
+            return False
         made[path] = target
-    return made
+    return True
 
 
 def _link(path: str, target: str) -> None:
@@ -90,7 +94,7 @@ def sweep() -> None:
             with contextlib.suppress(OSError):
                 target = os.readlink(entry.path)
                 match = _TARGET.fullmatch(target)
-                if match and not _is_init(int(match[1])):
+                if match and not (os.path.exists(entry.path) and _is_init(int(match[1]))):
                     remove({entry.path: target})
 
 

@@ -157,7 +157,12 @@ def _own(network: Network, listener: socket.socket, ready: Callable[[Standing], 
             if names.wanted():
                 # Who finds it there made by another network of ours, which is still up, may remove it last.
                 made_folder = not os.path.isdir(names.FOLDER) or any(each.made_folder for each in registry.every())
-                links = names.publish(network.name, network.namespaces, _number(received[0]))
+                links = names.planned(network.name, network.namespaces, _number(received[0]))
+                # First who removes them, then the names.
+                guarding.append(names.Guardian(links, folder=made_folder))
+                if not names.publish(links):
+                    links = {}
+                    guarding.pop().close()
             told = {
                 "lab": str(network.lab),
                 "digest": hashlib.sha256(network.lab.read_bytes()).hexdigest(),
@@ -167,8 +172,6 @@ def _own(network: Network, listener: socket.socket, ready: Callable[[Standing], 
                 "made_folder": made_folder,
                 "user_namespace": user_namespace,
             }
-            if links:
-                guarding.append(names.Guardian(links, folder=made_folder))
             listener.setblocking(False)
             listener.listen()
             ready(registry.standing(network.name, os.getpid(), told))
@@ -227,6 +230,7 @@ def _hold(network: Network, theirs: socket.socket, send: Callable[[Any], None]) 
     testbed = Testbed(network.topology)
     # Nobody asks yet, and a capture grows: who wants one joins, and has its own.
     testbed.recorder.close()
+    testbed.fence.close()
     testbed.watch.close()
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     socket.send_fds(theirs, [b"1"], [os.pidfd_open(os.getpid())])

@@ -102,7 +102,8 @@ class Standing:
             if not all(_gone(descriptor, _END_SECONDS) for descriptor in descriptors):
                 raise DeadlineExceeded(
                     f"what belongs to {self.name} did not end within {_END_SECONDS:g} s",
-                    remedy="a process that waits for the kernel (state D) ends when that lets it",
+                    remedy="see `ps -eo pid,stat,args`: what waits for the kernel (D) ends when that lets it; what is "
+                    "ended but not reaped (Z) waits for pid 1 of this machine or container",
                 )
 
     @contextlib.contextmanager
