@@ -112,7 +112,7 @@ def test_every_word_for_learners_is_looked_up() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("say", "heading"):
                 words = [each.value for each in node.args if isinstance(each, ast.Constant) and str(each.value).strip()]
                 roles = {"name", "title", "mark", "question", "detail", "passed", "failed", "skipped"}
-                said += [f"{file.name}:{node.lineno}: {word}" for word in words if word not in roles]
+                said += [f"{file.name}:{node.lineno}: {word!r}" for word in words if word not in roles]
     assert said == []
 
 
