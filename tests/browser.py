@@ -53,6 +53,7 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     _session = ""
 
@@ -92,11 +93,11 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
-        self.call("Page.navigate", url="about:blank")
-        self.events.clear()
-        self.call("Page.navigate", url=file.resolve().as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._next())
+        for address in ("about:blank", file.resolve().as_uri()):
+            self.events.clear()
+            loader = self.call("Page.navigate", url=address)["loaderId"]
+            while not any(_loaded(event, loader) for event in self.events):
+                self.events.append(self._next())
         self.call("Runtime.evaluate", expression="1")  # behind it, what the page's own script said has been heard
 
     def ask(self, expression: str) -> Any:
@@ -119,6 +120,13 @@ class Browser:
         """Write what is seen as PNG; `whole` has all of the page, not only what the window shows."""
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(shot["data"]))
+
+
+def _loaded(event: dict[str, Any], loader: str) -> bool:
+    """Whether this tells that the page of this navigation is there, and not an earlier one."""
+    params = event.get("params", {})
+    told = event.get("method") == "Page.lifecycleEvent"
+    return told and params.get("name") == "load" and params.get("loaderId") == loader
 
 
 @contextlib.contextmanager

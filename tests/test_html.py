@@ -327,6 +327,28 @@ def test_what_failed_is_told(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["a_lab.html"]
 
 
+def test_what_failed_leads_nowhere_outside_the_page(tmp_path: Path) -> None:
+    """The captures and logs of the run are gone with it."""
+    act = """
+def test_it(net):
+    net.start(host, ["sh", "-c", "echo said by a program; exec cat"], ready="said by")
+    with net.capture() as seen:
+        net.ping("192.168.3.102", dev=veth0)
+    assert seen.path(reply) == []
+"""
+    lab = find([LAB])[0].path.read_text().partition("\n\n\n")[0] + "\n\n" + act
+    (tmp_path / "wrong.py").write_text(lab)
+    said = pktlab_command("report", "./wrong.py", "-o", "out", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+    if said.status == 3:
+        pytest.skip(said.err)
+    assert said.status == 1
+    page = (tmp_path / "out/wrong.html").read_text()
+    assert "wrong/it.pcapng: frames" in page
+    assert str(tmp_path) not in page
+    assert "What its programs wrote" in page
+    assert "said by a program" in page
+
+
 def test_a_lab_that_cannot_be_run(tmp_path: Path) -> None:
     write_lab(tmp_path, "import nothing_of_that_name\n\ndef test_it(): pass\n")
     said = pktlab_command("report", "./a_lab.py", "-o", "out", cwd=tmp_path)

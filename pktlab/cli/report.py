@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # Bytes. A page with a capture of this size in it can still be sent by mail; a larger one lies beside the page.
 _EMBEDDED = 1 << 20
+_LOG = 50_000  # characters
 
 
 def report(
@@ -60,10 +61,11 @@ def report(
     topologies = {lab.name: _declared(lab) for lab in chosen}
     details: dict[tuple[str, str], str] = {}
 
-    def note(lab: labfile.LabFile, record: ActRecord, detail: str) -> None:
-        details[lab.name, record.name] = detail
-
     with tempfile.TemporaryDirectory(prefix="pktlab-") as captures:
+
+        def note(lab: labfile.LabFile, record: ActRecord, detail: str) -> None:
+            details[lab.name, record.name] = detail.replace(f"{captures}{os.sep}", "")  # which nobody will find
+
         outcome = perform(chosen, captures=Path(captures), keyword=keyword, jobs=jobs, tell=note)
         if outcome.interrupted:
             interrupted()
@@ -195,7 +197,7 @@ class _Writer:
         lab = self._labs[result.name]
         source = next((act.text for act in lab.acts if act.name == record.name.partition("[")[0]), record.title)
         text = self._wording.of_lab(lab, source)
-        return ActPage(record, rungs, text, detail, address, size, self._cited(result, record))
+        return ActPage(record, rungs, text, detail, address, size, self._cited(result, record), _log(record))
 
     def _beside(self, lab: str, capture: Path) -> str:
         """Put a capture into a folder beside the page; return the page's link to it."""
@@ -260,6 +262,16 @@ class _Writer:
             with contextlib.suppress(OSError):
                 partial.unlink()
             raise _unwritable(file, error) from None
+
+
+def _log(record: ActRecord) -> str:
+    """What the programs of an act that failed had written, or the end of it."""
+    try:
+        with open(record.log, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError:
+        return ""
+    return text if len(text) <= _LOG else f"[...]\n{text[-_LOG:]}"
 
 
 def _made(language: str) -> Made:

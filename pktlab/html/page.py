@@ -49,8 +49,8 @@ class Form:
 
 @dataclass(slots=True)
 class ActPage:
-    """An act as its part of the page tells it: `text` are the paragraphs about it, `capture` is an address: of a file
-    beside the page, or all of it."""
+    """An act as its part of the page tells it: `text` are the paragraphs about it, `log` is what its programs wrote,
+    `capture` is an address: of a file beside the page, or all of it."""
 
     record: ActRecord
     ladder: Ladder
@@ -59,6 +59,7 @@ class ActPage:
     capture: str = ""
     size: int = 0
     verdicts: Sequence[Verdict] = ()
+    log: str = ""
 
 
 @dataclass(slots=True)
