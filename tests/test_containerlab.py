@@ -130,15 +130,13 @@ def played(text: str) -> str:
 
 def differing(text: str, topology: Topology, folder: Path) -> list[str]:
     """Where the network that containerlab would build differs from pktlab's own, ifindexes apart."""
+    built = netstate.comparable(netstate.parse(built_by_pktlab(topology)), topology, numbered=False)
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     sandbox = ["unshare", *user, "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-eu"]
     words = [*sandbox, str(written(played(text), folder)), *netstate.questions(topology)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=DEADLINE, env=environment())
     assert (done.returncode, done.stderr) == (0, "")
-    built, exported = (
-        netstate.comparable(netstate.parse(each), topology, numbered=False)
-        for each in (built_by_pktlab(topology), done.stdout)
-    )
+    exported = netstate.comparable(netstate.parse(done.stdout), topology, numbered=False)
     for here in (*built.values(), *exported.values()):
         # The group of all IPv6 hosts has been joined and left again where IPv6 goes off when the link is up.
         here["fdb"] = [each for each in here["fdb"] if each["mac"] != "33:33:00:00:00:01"]

@@ -31,8 +31,8 @@ them, and commands in the nodes for the rest, which containerlab runs when the l
   docker exec clab-{name}-{netns} ip addr
   containerlab destroy -t {name}.clab.yml
 
-The image must have ip, bridge, sysctl and nft. The numbers in front of the lab's own words are lines of
-{file}.
+The image must have ip, bridge, sysctl and nft. The numbers in comments are lines of {file},
+and in brackets is why the lab keeps what no act of it hangs on.
 
 What containerlab has no word for, and is not here:
 - the ifindexes that pktlab fixes: the kernel chooses them;
@@ -125,7 +125,6 @@ def _commands(topology: Topology, netns: str, cables: list[Veth], remarks: Remar
 
 
 def _configuration(topology: Topology, netns: str, remarks: Remarks) -> Iterator[str]:
-    remarks.section()
     for step in steps.configuration(topology, netns):
         yield from _said(step, remarks)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
 from pathlib import Path
 
 from pktlab.topology.origin import Origin
@@ -10,31 +10,36 @@ from pktlab.topology.settings import Setting
 
 
 class Remarks:
-    """Reads lab files, and tells of each setting what has not been told by the one before it."""
+    """Reads lab files, and tells of each setting what has not been told by the one before it.
+
+    A line is quoted where it first comes up in a section, and the comment above it where it first comes up at all.
+    """
 
     def __init__(self, lab: Path) -> None:
         self._lab = lab.resolve()
         self._files: dict[str, list[str]] = {}
         self._told: set[Origin] = set()
+        self._quoted: set[Origin] = set()
         self._last: tuple[Origin, str] | None = None
 
     def section(self) -> None:
-        """Forget what was told last: from here on the reader looks at something else."""
+        """Begin a section."""
         self._last = None
+        self._quoted.clear()
 
     def on(self, setting: Setting) -> list[str]:
         """Return the lines to put above a setting; none if it was declared where the one before it was."""
         origin = setting.origin
         if self._last == (origin, setting.scenery):
             return []
-        same = self._last is not None and self._last[0] == origin
         self._last = (origin, setting.scenery)
         lines = self._lines(origin.file)
         why = f"  ({setting.scenery})" if setting.scenery else ""
-        if not 0 < origin.line <= len(lines):
+        if origin in self._quoted or not 0 < origin.line <= len(lines):
             return [f"{self._place(origin)}{why}"]
-        above = [] if same or origin in self._told else list(_comment(lines[: origin.line - 1]))
+        above = [] if origin in self._told else _comment(lines[: origin.line - 1])
         self._told.add(origin)
+        self._quoted.add(origin)
         return [*above, f"{self._place(origin)}: {lines[origin.line - 1].strip()}{why}"]
 
     def _lines(self, file: str) -> list[str]:
@@ -52,11 +57,7 @@ class Remarks:
         )
 
 
-def _comment(before: Iterable[str]) -> Iterator[str]:
+def _comment(before: list[str]) -> list[str]:
     """The block of comment lines that ends here, without their signs."""
-    block: list[str] = []
-    for line in reversed(list(before)):
-        if not line.strip().startswith("#"):
-            break
-        block.append(line.strip().lstrip("#").strip())
-    yield from reversed(block)
+    block = itertools.takewhile(lambda line: line.startswith("#"), (line.strip() for line in reversed(before)))
+    return [line.lstrip("#").strip() for line in block][::-1]

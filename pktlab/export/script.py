@@ -24,8 +24,8 @@ They run in namespaces of their own, never in the machine's network, and nothing
   sh {name}.sh ip -all netns exec ip addr            # a command, and its exit status
   sh {name}.sh ip netns exec {netns} tcpdump -ni any
 
-Root may run it, and so may anybody where user namespaces are allowed. The numbers in front of the lab's own words are
-lines of {file}."""
+Root may run it, and so may anybody where user namespaces are allowed. The numbers in comments are lines of
+{file}, and in brackets is why the lab keeps what no act of it hangs on."""
 
 _SANDBOX = """\
 set -eu
