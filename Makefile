@@ -89,8 +89,16 @@ if [ -n "$$missing" ]; then
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 		echo "installing:$$missing" >&2
 		export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-		apt-get install -qq -y --no-install-recommends $$missing >/dev/null 2>&1 \
-			|| { apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing >/dev/null; }
+		if ! apt-get install -qq -y --no-install-recommends $$missing >/dev/null 2>&1; then
+			apt-get update -qq
+			known=''
+			for p in $$missing; do
+				if apt-cache policy $$p | grep -q 'Candidate: [^(]'; then known+=" $$p"; else
+					echo "not in this release's archive: $$p -- what needs it is skipped" >&2
+				fi
+			done
+			[ -z "$$known" ] || apt-get install -qq -y --no-install-recommends $$known >/dev/null
+		fi
 	else
 		echo "not installed:$$missing -- what needs them is skipped; as root: apt-get install$$missing" >&2
 	fi
