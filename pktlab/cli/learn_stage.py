@@ -299,7 +299,7 @@ class _Plugin:
 def _note_spots(run: Run, item: pytest.Function) -> list[Spot]:
     """From now on, note where in the act each observation is made; return the list."""
     assert run.network is not None
-    recording = run.network.recording
+    network, recording = run.network, run.network.recording
     observe, forget = recording.observe, recording.forget
     function = item.obj
     while hasattr(function, "__wrapped__"):
@@ -314,7 +314,7 @@ def _note_spots(run: Run, item: pytest.Function) -> list[Spot]:
         while frame is not None and frame.f_code is not code:
             frame = frame.f_back
         observe(*args, **kwargs)
-        owners = _owners(run.network, recording.observations[-1])
+        owners = _owners(network, recording.observations[-1])
         spots.append(replace(_spot(frame, loops), owners=owners))
 
     def forgetting(kept: int) -> None:
