@@ -367,6 +367,11 @@ def test_the_command(tmp_path: Path) -> None:
     said = pktlab_command("export", "bridge-swallows-arp-reply", "-o", "arp.sh", cwd=tmp_path)
     assert (said.status, said.out, said.err) == (0, "", "")
     assert os.access(tmp_path / "arp.sh", os.X_OK)
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR)
+    assert pktlab_command("export", "veth-is-a-cable", "-o", "pipe", cwd=tmp_path).status == 0
+    os.close(pipe)
+    assert not os.access(tmp_path / "pipe", os.X_OK), "no file, so none to run"
     printed = pktlab_command("export", "bridge-swallows-arp-reply", "--format", "script", cwd=tmp_path)
     assert printed.out == (tmp_path / "arp.sh").read_text() == script(topology_of(ONE), ONE)
     told = pktlab_command("export", "bridge-swallows-arp-reply", "-o", "no/such/folder", cwd=tmp_path)

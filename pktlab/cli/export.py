@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -58,8 +59,9 @@ def export(
 def _write(file: Path, text: str, *, executable: bool) -> None:
     try:
         file.write_text(text, encoding="utf-8")
-        if executable:
-            mode = file.stat().st_mode
+        mode = file.stat().st_mode
+        # Who may read it may run it; /dev/stdout is left as it is.
+        if executable and stat.S_ISREG(mode):
             file.chmod(mode | (mode & 0o444) >> 2)
     except OSError as error:
         raise PktlabError(
