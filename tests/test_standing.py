@@ -61,7 +61,7 @@ def isolated(test: Callable[P, None]) -> Callable[P, None]:
             assert state() == before
 
         try:
-            sandbox.call(work, deadline=150)
+            sandbox.call(work, deadline=120)
         except MachineError as error:
             pytest.skip(str(error))
 
@@ -99,6 +99,14 @@ def processes() -> list[int]:
     return found
 
 
+def command_lines() -> list[bytes]:
+    found = []
+    for pid in processes():
+        with contextlib.suppress(OSError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+    return found
+
+
 def state() -> dict[str, object]:
     """What must not change: processes, and with them namespaces; mounts, names, sockets."""
     end = time.monotonic() + 10
@@ -106,7 +114,7 @@ def state() -> dict[str, object]:
         if not ended(pid, max(0.0, end - time.monotonic())):
             break
     return {
-        "processes": [(pid, Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in processes()],
+        "processes": command_lines(),
         "mounts": Path("/proc/self/mountinfo").read_text(),
         "/run": sorted(os.listdir("/run")),
         "/run/netns": sorted(os.listdir("/run/netns")),
@@ -116,13 +124,11 @@ def state() -> dict[str, object]:
 
 @pytest.fixture(params=["root", "ordinary-user"])
 def who(request: pytest.FixtureRequest) -> list[str]:
-    """The words before a command by which it is run as root, or as somebody without privileges."""
+    """The words before a command by which it is run as root (of the sandbox), or as somebody without privileges."""
     if request.param == "root":
         return []
-    if ROOT_USER:
-        needs_python(NOBODY)
-        return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    return ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    needs_python(NOBODY)
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
 
 def start(*words: str, who: Sequence[str] = (), **more: Any) -> subprocess.Popen[str]:
@@ -269,7 +275,9 @@ def test_killed_it_leaves_nothing(who: list[str], victim: str) -> None:
             # What was killed inside is told as a shell would tell it.
             assert busy.wait(SECONDS) == 128 + signal.SIGKILL
             assert repl.wait(SECONDS) == 128 + signal.SIGKILL
-        assert ended(one["owner"], SECONDS)
+        until(lambda: not processes(), "a process is left")
+        # By itself: `ps` would sweep.
+        assert os.listdir("/run/netns") == []
         assert networks(who) == []
 
     test()
@@ -337,6 +345,21 @@ def test_up_killed_at_any_instant(who: list[str]) -> None:
             assert (left["processes"], left["/run/netns"], left["sockets"]) == ([], [], []), f"seed {seed}"
 
     test()
+
+
+@isolated
+def test_nobody_was_told() -> None:
+    """An owner that is not up yet ends with the command that was to say so."""
+    with start("up", LAB, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as up:
+        until(lambda: children(up.pid), "no owner")
+        (owner,) = children(up.pid)
+        os.kill(owner, signal.SIGSTOP)
+        listens = registry._listening(os.geteuid())
+        up.kill()
+    os.kill(owner, signal.SIGCONT)
+    if listens:  # this machine was slow, or it was fast
+        well("down", LAB)
+    assert ended(owner, SECONDS)
 
 
 @isolated
@@ -445,6 +468,7 @@ def test_exit_status_and_streams(who: list[str]) -> None:
                 assert running.stdout.readline() == "ready\n"
                 running.send_signal(number)
                 assert running.wait(SECONDS) == status
+            until(lambda: not any(b"echo ready" in words for words in command_lines()), "the command goes on")
         assert well("sh", "net", "host", who=who, input="ip -br link show br0\n").split()[0] == "br0"
         well("down", "net", who=who)
 
@@ -656,6 +680,22 @@ def test_a_guest_captures() -> None:
     well("down", LAB)
     with Guest(gone, work) as guest, pytest.raises(PktlabError, match="is not up any more"):
         list(guest.messages(SECONDS))
+
+
+@pytest.mark.skipif(ROOT_USER, reason="the tests above have done so for an ordinary user")
+def test_without_a_sandbox_around(tmp_path: Path) -> None:
+    """An ordinary user's network on the machine itself."""
+    lab = write(tmp_path, 'h.veth("a", "b")').rename(tmp_path / f"lab_{os.getpid()}.py")
+    well("up", str(lab))
+    try:
+        (one,) = (each for each in networks() if each["name"] == lab.stem)
+        assert one["names"] == []
+        assert well("exec", lab.stem, "h", "--", "ls", "/sys/class/net").split() == ["a", "b", "lo"]
+        os.kill(one["owner"], signal.SIGKILL)
+        assert ended(one["owner"], SECONDS)
+        assert lab.stem not in [each["name"] for each in networks()]
+    finally:
+        said("down", lab.stem)
 
 
 def made(name: str, lab: str = "/labs/x.py") -> Standing:
