@@ -353,6 +353,7 @@ def test_nobody_was_told() -> None:
     with start("up", LAB, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as up:
         until(lambda: children(up.pid), "no owner")
         (owner,) = children(up.pid)
+        until(lambda: children(owner) or ended(up.pid, 0), "no sandbox")
         os.kill(owner, signal.SIGSTOP)
         listens = registry._listening(os.geteuid())
         up.kill()
