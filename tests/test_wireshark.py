@@ -237,6 +237,16 @@ def test_tshark_captures_on_a_lab_with_options(home: Path) -> None:
 
 
 @TSHARK
+def test_tshark_says_what_is_wrong(home: Path) -> None:
+    ordinary = ORDINARY if os.geteuid() == 0 else []
+    install = "$PKTLAB wireshark install --folder $WIRESHARK_EXTCAP_DIR >/dev/null"
+    rows = shell(f"{install}\ntshark -o extcap.pktlab.lab:nothing -i pktlab 2>&1 || :", home, *ordinary)
+    if not any("Capturing on" in line for (line,) in rows):
+        pytest.skip("root's tshark takes no folder from the environment")
+    assert "tshark: Error by extcap pipe: pktlab: no lab is called 'nothing'" in [line for (line,) in rows]
+
+
+@TSHARK
 def test_a_folder_that_may_not_be_written_to_is_no_dead_end(home: Path) -> None:
     """Up to 4.0 there is one folder for all users, or that of a variable, which is then told."""
     if folders.PERSONAL in folders.told():

@@ -121,13 +121,15 @@ def capture(words: argparse.Namespace) -> int:
     """Stream into the FIFO until the acts are over or Wireshark has enough."""
     from pktlab.cli import livestream, outlet, player
 
+    # First of all: Wireshark waits for that, and hears of no fault before.
+    descriptor = outlet.file(Path(words.fifo))
     choice = livestream.Choice([each.strip() for each in words.interfaces.split(",") if each.strip()])
     # What is typed as a capture filter is a pattern as well: of a lab there is no libpcap to compile it.
     if text := words.pattern or words.extcap_capture_filter:
         choice.pattern = _pattern(text)
     try:
         with player.Player(_work(words)) as playing:
-            stream = outlet.Stream(outlet.file(Path(words.fifo)), words.fifo)
+            stream = outlet.Stream(descriptor, words.fifo)
             outcome = livestream.Streaming(playing, stream, choice, tell=lambda act: None).run()
     except BrokenPipeError:
         return 0  # that is how Wireshark ends a capture
