@@ -104,20 +104,25 @@ def built_by_pktlab(topology: Topology) -> str:
             bed.close()
         return done.stdout
 
+    tools()
     try:
         return sandbox.call(inside, deadline=DEADLINE)
     except MachineError as error:
         pytest.skip(str(error))
 
 
-@pytest.fixture(autouse=True)
-def installed() -> None:
-    """What the scripts are made of."""
+def tools() -> None:
+    """Skip where something is missing that a script or a question is made of."""
     try:
         for name in ("bridge", "ip", "nft", "nsenter", "setpriv", "sysctl", "unshare"):
             program(name)
     except MachineError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def installed() -> None:
+    tools()
 
 
 def running(
