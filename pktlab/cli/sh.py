@@ -34,7 +34,7 @@ def sh(network: Network, namespace: Netns) -> int:
 def exec_(
     network: Network,
     namespace: Netns,
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="A program and its arguments.")],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="A program and its arguments, behind --.")],
 ) -> int:
     """Run a command in a namespace of a network that is up, and exit as it does.
 
