@@ -17,6 +17,7 @@ from pktlab.interface import Interface
 from pktlab.kernel.capture import Recorder
 from pktlab.kernel.fence import Fence
 from pktlab.kernel.netns import Netns
+from pktlab.kernel.proof import foreign
 from pktlab.network.feed import Feed, Send, plain
 from pktlab.network.recording import Recording
 from pktlab.standing import registry
@@ -72,6 +73,7 @@ def watched(network: Standing, topology: Topology | None) -> Callable[[Send], No
 def _watch(network: Standing, begun: Begun, declared: Table, send: Send) -> None:
     namespaces = [Netns.named(name) for name in network.namespaces]
     recorder = Recorder(namespaces)
+    recorder.marker = foreign  # `pktlab repl` and `send` prove captures of their own
     Fence().arm()  # from here on frames are stamped when they arrive
     recorder.start()
 

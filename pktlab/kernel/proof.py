@@ -63,6 +63,14 @@ class Marker:
     data: bytes
 
 
+def foreign(data: bytes, stamp: int, place: int) -> bool:
+    """Tell whether a frame with the markers' ethertype is one of any process: nothing else has no source address.
+
+    For a `Recorder.marker` where another process may prove a capture of its own.
+    """
+    return data[6:12] == bytes(6)
+
+
 class Prover:
     """Sends markers through a recorder's namespaces, by a socket in each that is made when it is needed."""
 

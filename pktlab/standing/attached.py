@@ -18,7 +18,7 @@ from pktlab.kernel.capture import Recorder
 from pktlab.kernel.fence import Fence
 from pktlab.kernel.netlink import Netlink
 from pktlab.kernel.netns import Netns
-from pktlab.kernel.proof import Prover
+from pktlab.kernel.proof import Prover, foreign
 from pktlab.kernel.tun import Tap
 from pktlab.network import Network
 from pktlab.network.recording import Recording
@@ -142,7 +142,7 @@ class AttachedNetwork(Network):
         self._prover = Prover(self._attached.namespaces, self._attached.netlinks, recorder)
         # Another process may prove a capture of its own here: its markers are no frames of the network either.
         ours = recorder.marker
-        recorder.marker = lambda data, stamp, place: ours(data, stamp, place) or True
+        recorder.marker = lambda *frame: ours(*frame) or foreign(*frame)
 
     def _deafen(self) -> None:
         self._depth -= 1
