@@ -605,6 +605,25 @@ def test_python(who: list[str]) -> None:
 
 
 @isolated
+def test_two_capture_at_once() -> None:
+    """Each has its own, and the markers by which the other proves his are no frames of the network."""
+    well("up", LAB, "--name", "net")
+    with start("repl", "net") as first:
+        assert first.stdin
+        assert first.stdout
+        first.stdin.write("seen = net.capture().__enter__()\nprint('captures')\n")
+        first.stdin.flush()
+        assert first.stdout.readline() == "captures\n"
+        statements = 'with net.capture() as seen:\n    net.ping("192.168.3.102", dev=veth0)\n\nshow(seen)\n'
+        out = well("repl", "net", input=statements).splitlines()
+        assert [line.split()[1].strip(",") for line in out[1:]] == ["ARP", "ARP", "IP"]
+        first.stdin.write("show(seen)\n")
+        told, _err = first.communicate(timeout=SECONDS)
+    assert [line.split("  ")[1:] for line in told.splitlines()] == [line.split("  ")[1:] for line in out[1:]]
+    well("down", "net")
+
+
+@isolated
 def test_python_on_a_terminal() -> None:
     well("up", LAB, "--name", "net")
     terminal = Terminal("repl", "net", who=[])

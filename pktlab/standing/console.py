@@ -63,8 +63,10 @@ def scope(net: AttachedNetwork, module: ModuleType) -> dict[str, Any]:
 
 
 def show(seen: Seen) -> None:
-    """Print the packets of a capture with their ways: ``show(seen)`` behind the block of ``net.capture()``."""
+    """Print the packets of a capture with their ways: ``show(seen)``, in the block of ``net.capture()`` or behind."""
     recording: Recording = seen._recording
+    if seen._stop is None:  # within the block
+        seen._settle()
     packets = recording.packets()
     width = max((len(packet.words) for packet in packets), default=0)
     for packet in packets:
