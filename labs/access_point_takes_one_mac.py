@@ -96,7 +96,6 @@ def test_guest_is_routed(net: Network) -> None:
     net.sysctl(laptop, "net.ipv4.ip_forward", 1)
     for device in (wlan0, br0):
         net.sysctl(device, "net.ipv4.conf.{}.proxy_arp", 1)
-        net.sysctl(device, "net.ipv4.neigh.{}.proxy_delay", 0)  # not to answer after up to 0.8 s
     with net.capture() as seen:
         assert net.ping(gw0.ip, ns=guest)
     assert seen.path(echo) == [guest0, vg, br0, wlan0, st, lan, gw0]

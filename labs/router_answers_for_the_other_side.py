@@ -31,7 +31,6 @@ eth_d.address("10.2.0.2/16")
 d.route("10.1.0.0/16", via="10.2.0.1")
 rt.sysctl("net.ipv4.ip_forward", 1)  # rt is a router
 rt_a.sysctl("net.ipv4.conf.{}.proxy_arp", 1)  # the cause of it all
-rt_a.sysctl("net.ipv4.neigh.{}.proxy_delay", 0)  # 80 by default, hundredths of a second: a random time up to this
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 question, answer = ARP(op="who-has", pdst="10.2.0.2"), ARP(op="is-at", psrc="10.2.0.2")

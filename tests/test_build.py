@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from inside import listed, output, pair, sandboxed
+from scapy.layers.l2 import ARP, Ether
 
 from pktlab.errors import KernelError, LabError
 from pktlab.interface import Interface
@@ -424,6 +425,31 @@ def test_short_arp_timers_are_the_default() -> None:
         a = topology.namespaces["a"]
         assert output(net, a, "sysctl", "-n", "net.ipv4.neigh.eth0.mcast_solicit").strip() == "1"
         assert output(net, a, "sysctl", "-n", "net.ipv4.neigh.eth0.retrans_time_ms").strip() == "40"
+        assert output(net, a, "sysctl", "-n", "net.ipv4.neigh.eth0.proxy_delay").strip() == "0"
+    device = topology.namespaces["a"].devices["eth0"]
+    # Hundredths of a second in /proc, milliseconds in the message.
+    with Network(topology) as net:
+        request, _rest = build.set_neighbour_timers(device, {"proxy_delay": "70"})
+        assert request is not None
+        net._testbed.netlinks["a"].batch([request])
+        assert output(net, topology.namespaces["a"], "sysctl", "-n", "net.ipv4.neigh.eth0.proxy_delay").strip() == "70"
+
+
+@sandboxed
+def test_a_proxy_answers_before_the_question_is_given_up() -> None:
+    """The kernel's own delay, up to 0.8 s and drawn by lot, would make its answer an absence in most runs."""
+    topology = pair()
+    a, b = topology.namespaces["a"], topology.namespaces["b"]
+    one, two = a.devices["eth0"], b.devices["eth0"]
+    with Network(topology) as net:
+        net.sysctl(two, "net.ipv4.conf.{}.proxy_arp", 1)
+        net.sysctl(b, "net.ipv4.ip_forward", 1)
+        net.run(b, ["ip", "route", "add", "10.9.0.0/16", "dev", "lo"])
+        net.run(a, ["ip", "route", "add", "10.9.0.0/16", "dev", "eth0"])
+        for host in range(1, 11):
+            with net.capture() as seen:
+                net.send(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(op="who-has", pdst=f"10.9.0.{host}"), dev=one)
+            assert seen.path(ARP(op="is-at", psrc=f"10.9.0.{host}")) == [two, one]
 
 
 def test_the_same_whatever_the_first_namespace_says() -> None:

@@ -175,7 +175,7 @@ def set_neighbour_timers(device: Interface, timers: Mapping[str, str]) -> tuple[
 
     `timers` are by their names below net/ipv4/neigh. A message of the batch costs a tenth of opening a file in /proc.
     """
-    known = {name: int(value) for name, value in timers.items() if name in _NEIGHBOUR_PARMS}
+    known = {name: int(value) * _UNITS.get(name, 1) for name, value in timers.items() if name in _NEIGHBOUR_PARMS}
     rest = {name: value for name, value in timers.items() if name not in known}
     if not known:
         return None, rest
@@ -190,7 +190,12 @@ def set_neighbour_timers(device: Interface, timers: Mapping[str, str]) -> tuple[
     return link.filled(f"neighbour timers of {device}", key, (device.index,), example), rest
 
 
-_NEIGHBOUR_PARMS = {"mcast_solicit": "NDTPA_MCAST_PROBES", "retrans_time_ms": "NDTPA_RETRANS_TIME"}
+_NEIGHBOUR_PARMS = {
+    "mcast_solicit": "NDTPA_MCAST_PROBES",
+    "proxy_delay": "NDTPA_PROXY_DELAY",
+    "retrans_time_ms": "NDTPA_RETRANS_TIME",
+}
+_UNITS = {"proxy_delay": 10}  # hundredths of a second in /proc, milliseconds in the message
 
 
 def set_mtu(device: Interface, mtu: int) -> Request:

@@ -25,9 +25,10 @@ class Topology:
 
     `arp_timeout` is for how many seconds an unanswered ARP question is waited for: by default 0.04, one
     request, on every interface of the lab (``mcast_solicit=1``, ``retrans_time_ms=40``), so that a lab about
-    something else need not wait 3 s for each absence; None leaves the kernel's own timers (three requests, a
-    second each), for labs about the timers. `ipv6` leaves IPv6 on; it is off otherwise, since it fills a
-    capture with its own traffic.
+    something else need not wait 3 s for each absence; and who answers for others (proxy_arp) does so at once
+    (``proxy_delay=0``; the kernel's 0.8 s, drawn by lot, would come too late). None leaves the kernel's own
+    timers (three requests, a second each), for labs about the timers. `ipv6` leaves IPv6 on; it is off otherwise,
+    since it fills a capture with its own traffic.
     """
 
     def __init__(self, *, arp_timeout: float | None = 0.04, ipv6: bool = False) -> None:
@@ -192,6 +193,7 @@ class Topology:
         timers = dict(sysctl.NEIGHBOUR_BASELINE)
         if self.arp_timeout is not None:
             timers |= {"mcast_solicit": "1", "retrans_time_ms": str(max(1, round(self.arp_timeout * 1000)))}
+            timers["proxy_delay"] = "0"
         return timers
 
 
