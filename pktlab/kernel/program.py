@@ -13,6 +13,7 @@ PACKAGES = {
     "birdc": "bird2",
     "brctl": "bridge-utils",
     "bridge": "iproute2",
+    "busybox": "busybox",
     "conntrack": "conntrack",
     "dnsmasq": "dnsmasq-base",
     "dot": "graphviz",
