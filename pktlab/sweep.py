@@ -143,7 +143,7 @@ class Table:
         return True
 
     def sentence(self) -> str:
-        """Say in words which settings decide, and no more than the table shows."""
+        """Say in words which settings decide, and no more than the table shows: what was not compared is said too."""
         total = len(self.points)
         names = [axis.name for axis in self.axes]
         unknown = sum(came.status == "inconclusive" for came in self.points.values())
@@ -151,14 +151,22 @@ class Table:
             return f"What decides is not known: frames were lost in {unknown} of {_count(total, 'combination')}."
         deciding = self.deciding()
         idle = [name for number, name in enumerate(names) if number not in deciding]
-        if not deciding:
+        if left := len(self.unsteady()):
+            asked = f"{left} questions could not be compared: their"
+            if left == 1:
+                asked = "1 question could not be compared: its"
+            apart = f"{asked} answers differ from run to run of one combination."
+            if not deciding:
+                return f"Of what was compared none decides; {apart}"
+        elif not deciding:
             whole = "the answers are the same" if total > 1 else "there is nothing to compare"
             return f"None of these decides: {whole} in {_count(total, 'combination')}."
         larger = self.larger()
         paired = {number for pair in larger for number in pair}
         parts = [f"the larger of {names[every]} and {names[one]}" for every, one in larger]
         parts = [names[number] for number in deciding if number not in paired] + parts
-        return f"What decides: {'; '.join(parts)}." + (f" What does not: {', '.join(idle)}." if idle else "")
+        told = f"{'; '.join(parts)}." + (f" What does not: {', '.join(idle)}." if idle else "")
+        return f"What decides, of what was compared: {told} {apart}" if left else f"What decides: {told}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the table as JSON data, each combination in full."""

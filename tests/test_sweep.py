@@ -156,6 +156,12 @@ def test_what_differs_between_two_runs_of_one_combination_is_not_compared() -> N
         ((("ping", '"1"'),), 2),
     ]
     assert found.as_json()["not_compared"] == ["mac"]
+    apart = "1 question could not be compared: its answers differ from run to run of one combination."
+    assert found.sentence() == f"What decides, of what was compared: a. What does not: b. {apart}"
+    found.again = [((0, 0), seen("another", "1"))]
+    assert found.deciding() == []
+    apart = "2 questions could not be compared: their answers differ from run to run of one combination."
+    assert found.sentence() == f"Of what was compared none decides; {apart}"
     assert len(found.as_json()["combinations"][0]["answers"]) == 2
 
 
@@ -198,9 +204,9 @@ def sweep(*words: str) -> Said:
     return pktlab_command("sweep", *words, cwd=Path("/"))
 
 
-def swept(*words: str) -> dict[str, Any]:
+def swept(*words: str, status: int = 0) -> dict[str, Any]:
     said = sweep(*words, "--json")
-    assert said.status == 0, said
+    assert said.status == status, said
     found: dict[str, Any] = json.loads(said.out)["tables"][0]
     return found
 
@@ -248,8 +254,12 @@ def test_answers_that_differ_by_themselves_decide_nothing(tmp_path: Path) -> Non
         'topology = Topology()\nhost = topology.namespace("host")\nbr0 = host.bridge("br0")\n'
         "def test_a(net):\n    assert net.links(br0)[0].mac\n    assert net.routes(host) == []\n"
     )
-    found = swept(str(tmp_path / "by_lot.py"), "--set", "net.ipv4.conf.all.tag=0,1,2")
+    found = swept(str(tmp_path / "by_lot.py"), "--set", "net.ipv4.conf.all.tag=0,1,2", status=4)
     assert (found["deciding"], found["not_compared"]) == ([], ["links of host/br0"])
+    assert found["sentence"] == (
+        "Of what was compared none decides; 1 question could not be compared: "
+        "its answers differ from run to run of one combination."
+    )
 
 
 def test_what_was_inconclusive_is_done_again(tmp_path: Path) -> None:

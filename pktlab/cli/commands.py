@@ -97,7 +97,8 @@ COMMANDS = {
         "    --set 'host:net.ipv4.conf.{veth0,veth1,all}.accept_local=0,1' \\\n"
         "    --set 'host:net.ipv4.conf.{veth0,veth1,all}.rp_filter=0,1,2'\n"
         "pktlab sweep switch_learns_hub_floods -k tables --set box/switch:ageing_time=0,300",
-        f"0  the table is whole\n1  an act ended before its last question\n{_ENDS}4  inconclusive: frames were lost",
+        f"0  the table is whole\n1  an act ended before its last question\n{_ENDS}"
+        "4  inconclusive: frames were lost, or answers differ from run to run of one combination",
     ),
     "claims": Command(
         "claims:claims",
