@@ -44,6 +44,7 @@ _PROGRAMS = {
     "nginx": "-v",
     "haproxy": "-v",
     "busybox": "--help",
+    "brctl": "--version",
     "route": "--version",
     "tcpdump": "--version",
     "tshark": "--version",
