@@ -14,9 +14,9 @@ VENV ?= .venv
 # root's home serves nobody else.
 PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-LAB_PACKAGES := iproute2 nftables net-tools bridge-utils dnsmasq-base iptables containernetworking-plugins etcd-server haproxy nginx-light conntrack busybox bird2
-TEST_PACKAGES := $(LAB_PACKAGES) tcpdump tshark chromium graphviz procps shellcheck
-BENCH_PACKAGES := $(TEST_PACKAGES) wireshark-common tcpreplay mininet iputils-ping
+LAB_PACKAGES := iproute2 nftables net-tools bridge-utils dnsmasq-base iptables containernetworking-plugins etcd-server haproxy nginx-light conntrack busybox bird2 tcpdump procps iputils-ping
+TEST_PACKAGES := $(LAB_PACKAGES) tshark chromium graphviz shellcheck
+BENCH_PACKAGES := $(TEST_PACKAGES) wireshark-common tcpreplay mininet
 PYTEST_OPTIONS ?=
 BENCH_OPTIONS ?=
 

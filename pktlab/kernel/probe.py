@@ -46,6 +46,8 @@ _PROGRAMS = {
     "busybox": "--help",
     "brctl": "--version",
     "route": "--version",
+    "ping": "-V",
+    "sysctl": "-V",
     "tcpdump": "--version",
     "tshark": "--version",
 }
