@@ -20,11 +20,13 @@ Rebuilt: flanneld's devices and routes, and its program as run_proxy() in pkg/ba
 flannel-io/flannel is. See Documentation/networking/tuntap.rst.
 """
 
+from pathlib import Path
+
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.layers.vxlan import VXLAN
 
-from pktlab import Cluster, Network, Topology, confirms, depends
+from pktlab import Cluster, Namespace, Network, Topology, confirms, depends
 
 topology = Topology()
 cluster = Cluster(topology, "udp")
@@ -55,14 +57,37 @@ def test_bare_packets_in_udp(net: Network) -> None:
     assert (sent[22], carried[50]) == (63, 62)
 
 
+def calls(net: Network, ns: Namespace, program: int) -> list[int]:
+    """How often the program has called read and write, and programs of the node sendto and recvfrom, and how often it
+    has gone to sleep, as the kernel counts it: see proc_pid_io(5), proc_pid_status(5), Udp: in proc_pid_net(5)."""
+    of = Path(f"/proc/{program}")
+    net.wait(lambda: "State:\tS" in (of / "status").read_text(), timeout=10)  # It waits, and its last call is counted.
+    own = dict(line.split(":") for file in ("io", "status") for line in (of / file).read_text().splitlines())
+    udp = [line for line in net.run(ns, ["cat", "/proc/net/snmp"]).stdout.splitlines() if line.startswith("Udp: ")]
+    own |= dict(zip(*(line.split() for line in udp), strict=True))
+    return [int(own[n]) for n in ("syscr", "syscw", "OutDatagrams", "InDatagrams", "voluntary_ctxt_switches")]
+
+
 def test_crossings(net: Network) -> None:
-    """Each way through a node is two system calls, and so four for a packet: with VXLAN there are none."""
-    programs = [net.start(node.ns, node.program, ready="ready") for node in (n1, n2)]
-    assert net.ping(c.ip, dev=a.eth0, count=5)
-    for program, peer in zip(programs, (n2, n1), strict=True):
-        lines = program.output.splitlines()[1:]
-        assert lines.count(f"read tun, sendto udp {peer.ip}: 84") == 5
-        assert lines.count(f"recvfrom udp {peer.ip}, write tun: 84") == 5
+    """Each way through a node is two system calls, and so four for a packet: with VXLAN no program so much as wakes."""
+    programs = {node.ns: net.start(node.ns, node.program, ready="ready").pid for node in (n1, n2)}
+
+    def called() -> list[list[int]]:
+        before = [calls(net, *each) for each in programs.items()]
+        assert net.ping(c.ip, dev=a.eth0, count=5)
+        after = [calls(net, *each) for each in programs.items()]
+        return [[n - m for m, n in zip(*each, strict=True)] for each in zip(before, after, strict=True)]
+
+    by_udp = called()
+    assert [(each[:4], each[4] > 0) for each in by_udp] == [([5] * 4, True)] * 2
+    for node, peer in (n1, n2), (n2, n1):
+        vxlan = f"link add vx type vxlan id 1 dstport 8472 local {node.ip} remote {peer.ip}"
+        ways = f"addr add {node.ip.replace('192.168', '10.99')}/24 dev vx", "link set vx up"
+        for words in vxlan, *ways, f"route replace {peer.subnet} via {peer.ip.replace('192.168', '10.99')}":
+            assert net.run(node.ns, ["ip", *words.split()])
+    with net.capture() as seen:
+        assert [each[4] for each in called()] == [0, 0]  # Both could, and neither has had a turn.
+    assert seen.count(VXLAN() / Ether() / IP() / echo) == 5
 
 
 def test_without_the_program(net: Network) -> None:

@@ -13,7 +13,7 @@ from inside import sandboxed
 from scapy.layers.inet import ICMP, IP, UDP
 
 from pktlab import Cluster, Network, Topology
-from pktlab.cluster import Pod
+from pktlab.cluster import Pod, Service
 from pktlab.cluster.cluster import FLAVOURS
 from pktlab.errors import TopologyError
 from pktlab.kernel.udptunnel import lowered
@@ -150,6 +150,175 @@ def _twice(cluster: Cluster) -> None:
         cluster.service("web", "10.96.0.1", port=80, endpoints=[])
 
 
+def web(cluster: Cluster, name: str = "web", ip: str = "10.96.0.1", **options: object) -> Service:
+    """A service on port 80 without endpoints, unless given."""
+    return cluster.service(name, ip, **{"port": 80, "endpoints": [], **options})  # type: ignore[arg-type]
+
+
+def pod(name: str) -> Pod:
+    """A pod of another cluster."""
+    return three("vxlan").pods[name]
+
+
+ODD: list[tuple[collections.abc.Callable[[Cluster], object], str]] = [
+    # Prefixes
+    (lambda c: Cluster("x"), "'x' is not a topology"),
+    (lambda c: Cluster(Topology(), pods="foo"), "pods 'foo' is not an IPv4 prefix"),
+    (lambda c: Cluster(Topology(), pods="fd00::/48"), "pods 'fd00::/48' is not an IPv4 prefix"),
+    (lambda c: Cluster(Topology(), pods="10.244.0.1/16"), "not an IPv4 prefix\n  did you mean 10.244.0.0/16"),
+    (lambda c: Cluster(Topology(), pods="10.244.0.0/32"), "no room for a gateway and a pod"),
+    (lambda c: Cluster(Topology(), pods="0.0.0.0/0"), "has addresses that no interface can have"),
+    (lambda c: Cluster(Topology(), pods="224.0.0.0/16"), "has addresses that no interface can have"),
+    (lambda c: Cluster(Topology(), masquerade="no"), "masquerade 'no' is neither True nor False"),
+    (lambda c: Cluster(Topology(), ["vxlan"]), r"network \['vxlan'\] is unknown"),
+    (lambda c: Cluster(Topology(), pods="10.244.0.0/24").node("n1"), "10.244.0.0/24 has no subnet left"),
+    (lambda c: Cluster(Topology(), pods="10.244.0.0/30").node("n1"), "10.244.0.0/30 has no subnet left"),
+    (lambda c: c.node("n4", subnet="foo"), "subnet 'foo' is not an IPv4 prefix"),
+    (lambda c: c.node("n4", subnet=None), "subnet None is not an IPv4 prefix"),
+    (lambda c: c.node("n4", subnet="10.244.1.1/24"), "'10.244.1.1/24' is not .*\n  did you mean 10.244.1.0/24"),
+    (lambda c: c.node("n4", subnet="10.244.1.0/32"), "no room for a gateway and a pod"),
+    (lambda c: c.node("n4", subnet="10.245.1.0/24"), "10.245.1.0/24 is not of the cluster's pod network 10.244.0.0/16"),
+    (lambda c: c.node("n4", lan=-1), "lan -1 is out of range"),
+    (lambda c: c.host("ext", lan="1"), "lan '1' is out of range"),
+    # Addresses of pods
+    (lambda c: c.nodes["n1"].pod("e", ip="foo"), "ip 'foo' is not an IPv4 address"),
+    (lambda c: c.nodes["n1"].pod("e", ip=None), "ip None is not an IPv4 address"),
+    (lambda c: c.nodes["n1"].pod("e", ip="10.244.2.9"), "10.244.2.9 is not of n1's subnet 10.244.1.0/24"),
+    (lambda c: c.nodes["n1"].pod("e", ip="10.244.1.2"), "10.244.1.2 is already the address of pod a"),
+    (lambda c: c.nodes["n1"].pod("e", ip="10.244.1.1"), "already the address of n1's bridge"),
+    (lambda c: c.nodes["n1"].pod("e", ip="10.244.1.0"), "already the address of n1's tunnel"),
+    (lambda c: c.nodes["n1"].pod("e", ip="10.244.1.255"), "already the address of the broadcasts"),
+    (lambda c: (web(c, ip="10.244.1.9"), c.nodes["n1"].pod("e", ip="10.244.1.9")), "the address of service web"),
+    (lambda c: (web(c, ip="10.244.1.4"), c.nodes["n1"].pod("e")), "10.244.1.4 is already the address of service web"),
+    # What a service is called, and where it is
+    (lambda c: web(c, ""), "'' is not a name for a service"),
+    (lambda c: web(c, "web 2"), "'web 2' is not a name for a service"),
+    (lambda c: web(c, 5), "5 is not a name for a service"),
+    (lambda c: web(c, ip="localhost"), "ip 'localhost' is not an IPv4 address"),
+    (lambda c: web(c, ip="fd00::1"), "ip 'fd00::1' is not an IPv4 address"),
+    (lambda c: web(c, ip="224.0.0.1"), "ip '224.0.0.1' is no address that a machine can have"),
+    (lambda c: web(c, ip="127.0.0.1"), "ip '127.0.0.1' is no address that a machine can have"),
+    (lambda c: web(c, ip="10.244.1.2"), "10.244.1.2 is already the address of pod a"),
+    (lambda c: web(c, ip="192.168.0.1"), "192.168.0.1 is already the address of node n1"),
+    (lambda c: web(c, ip="192.168.0.254"), "already the address of the router of lan0"),
+    (lambda c: (c.host("ext"), web(c, ip="192.168.0.4")), "192.168.0.4 is already the address of host ext"),
+    (lambda c: (web(c, ip="192.168.0.4"), c.host("ext")), "192.168.0.4 is already the address of service web"),
+    (lambda c: (web(c, ip="192.168.0.4"), c.node("n4")), "192.168.0.4 is already the address of service web"),
+    (lambda c: (web(c, ip="10.244.4.1"), c.node("n4")), "10.244.4.1 is already the address of service web"),
+    (lambda c: web(c, port=0), "port 0 is out of range"),
+    (lambda c: web(c, port=65536), "port 65536 is out of range"),
+    (lambda c: web(c, port="http"), "port 'http' is out of range"),
+    (lambda c: web(c, target_port=-1), "target_port -1 is out of range"),
+    (lambda c: web(c, node_port=70000), "node_port 70000 is out of range"),
+    (lambda c: web(c, protocol="TCP"), "protocol 'TCP' is unknown\n  choose one of tcp, udp, sctp"),
+    (lambda c: web(c, local="yes"), "local 'yes' is neither True nor False"),
+    (lambda c: web(c, affinity=-1), "affinity -1 is out of range"),
+    (lambda c: web(c, affinity=0), "affinity 0 is out of range\n  give a whole number from 1 to 86400"),
+    (lambda c: (web(c), web(c, "shop")), "10.96.0.1:80/tcp is already the place of service web"),
+    (lambda c: (web(c), web(c, ip="10.96.0.2")), "already has a service 'web'"),
+    (lambda c: (web(c, node_port=1), web(c, "shop", "10.96.0.2", node_port=1)), "node_port 1/tcp is already that of"),
+    # Who belongs to it
+    (lambda c: web(c, endpoints=None), "endpoints None is not a list of pods"),
+    (lambda c: web(c, endpoints=c.pods["a"]), "endpoints a is not a list of pods"),
+    (lambda c: web(c, endpoints=["a"]), "'a' among the endpoints is not a pod"),
+    (lambda c: web(c, endpoints=[c.nodes["n1"]]), "n1 among the endpoints is not a pod"),
+    (lambda c: web(c, endpoints=[pod("a")]), "pod a among the endpoints is another cluster's"),
+    (lambda c: web(c, endpoints=[c.pods["a"], c.pods["a"]]), "a is twice among the endpoints"),
+    (lambda c: web(c, nodes=["n1"]), "'n1' among the nodes is not a node"),
+    (lambda c: web(c, nodes=[pod("a").node]), "node n1 among the nodes is another cluster's"),
+    (lambda c: web(c, nodes=[c.nodes["n1"], c.nodes["n1"]]), "n1 is twice among the nodes"),
+    (lambda c: web(c, nodes=[]), "service web is for no node"),
+    # Other endpoints
+    (lambda c: (web(c), c.rules(c.nodes["n1"], {"web": []})), "'web' is not a service that n1 has rules of"),
+    (lambda c: (web(c), c.rules(c.nodes["n1"], {web(three("vxlan")): []})), "web is not a service that n1 has"),
+    (
+        lambda c: c.rules(c.nodes["n1"], {web(c, nodes=[c.nodes["n2"]]): []}),
+        "web is not a service that n1 has rules of",
+    ),
+    (lambda c: c.rules(c.nodes["n1"], {web(c): [pod("a")]}), "pod a among the endpoints is another cluster's"),
+    (lambda c: c.rules(c.nodes["n1"], {web(c): [c.pods["a"]] * 2}), "a is twice among the endpoints"),
+    (lambda c: c.rules(c.nodes["n1"], {web(c): None}), "endpoints None is not a list of pods"),
+    (lambda c: c.rules(c.nodes["n1"], [web(c)]), r"\[web\] maps no service to endpoints"),
+    (lambda c: c.rules("n1", {}), "'n1' among the nodes is not a node"),
+    (lambda c: c.rules(pod("a").node, {}), "node n1 among the nodes is another cluster's"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), ODD, ids=[f"line-{make.__code__.co_firstlineno}" for make, _ in ODD])
+def test_odd_input(make: collections.abc.Callable[[Cluster], object], message: str) -> None:
+    """Each is a fault of the line that declares it, and has a remedy."""
+    cluster = three("vxlan")
+    with pytest.raises(TopologyError, match=message) as error:
+        make(cluster)
+    assert error.value.file == __file__
+    assert error.value.line in (make.__code__.co_firstlineno, web.__code__.co_firstlineno + 2)
+    assert error.value.remedy
+
+
+def test_chains_of_two_services_that_would_be_one() -> None:
+    cluster = three("vxlan")
+    n1 = cluster.nodes["n1"]
+    bc, c = n1.pod("b-c"), cluster.pods["c"]
+    web(cluster, "a", endpoints=[bc])
+    with pytest.raises(TopologyError, match="'a-b-c' would name a chain of service a as well as of a-b"):
+        web(cluster, "a-b", "10.96.0.2", endpoints=[c])
+    later = web(cluster, "a-b", "10.96.0.2")
+    with pytest.raises(TopologyError, match="'a-b-c' would name a chain"):
+        cluster.rules(n1, {later: [c]})
+
+
+def test_what_is_declared_beside_a_service_and_is_no_twin_of_it() -> None:
+    cluster = three("vxlan")
+    for name, options in [
+        ("dns", {"port": 53, "protocol": "udp", "node_port": 30053}),
+        ("dns-tcp", {"port": 53, "protocol": "tcp", "node_port": 30053}),
+        ("metrics", {"port": 9153, "protocol": "tcp"}),
+    ]:
+        web(cluster, name, **options)
+    assert list(cluster.services) == ["dns", "dns-tcp", "metrics"]
+    assert web(cluster, affinity=86400).affinity == 86400
+
+
+@pytest.mark.parametrize("proxy", ["iptables", "nftables"])
+def test_a_service_is_for_the_nodes_that_it_names_for_ever(proxy: str) -> None:
+    cluster = three("vxlan", proxy=proxy)
+    n1, n2, n3 = cluster.nodes.values()
+    web(cluster, "near", nodes=[n1])
+    late = cluster.node("n4")
+    assert {s.netns for s in cluster.topology.settings if isinstance(s, Nft)} == {"n1"}
+    web(cluster, "everywhere", "10.96.0.2")
+    later = cluster.node("n5")
+    said = {node: "\n".join(words(cluster, node.name, "")) for node in (n1, n2, n3, late, later)}
+    for node, text in said.items():
+        rules = cluster.rules(node, {})
+        assert "10.96.0.2" in text and "10.96.0.2" in rules
+        assert ("10.96.0.1" in text, "10.96.0.1" in rules) == (node is n1, node is n1)
+
+
+def test_subnets_are_of_the_pod_network_and_apart() -> None:
+    cluster = Cluster(Topology(), "calico", pods="10.1.0.0/22")
+    given = cluster.node("n1", subnet="10.1.1.0/25")
+    assert [str(cluster.node(name).subnet) for name in ("n2", "n3")] == ["10.1.2.0/26", "10.1.3.0/26"]
+    with pytest.raises(TopologyError, match="10.1.0.0/22 has no subnet left for another node\n  .* takes a /26"):
+        cluster.node("n4")
+    # Calico's pods are on no bridge, so nothing else has these.
+    assert given.pod("a", ip="10.1.1.1").ip == "10.1.1.1"
+    assert str(Cluster(Topology(), pods="10.1.0.0/24").node("n1", subnet="10.1.0.0/30").subnet) == "10.1.0.0/30"
+
+
+def test_a_lan_runs_out_of_addresses() -> None:
+    cluster = Cluster(Topology(), "bridge")
+    assert [cluster.host(f"h{number}")[1].ip for number in range(253)][-1] == "192.168.0.253"
+    with pytest.raises(TopologyError, match="lan0 has no address left"):
+        cluster.host("ext")
+
+
+def test_pods_of_nodes_with_one_subnet_may_have_one_address() -> None:
+    cluster = Cluster(Topology(), "vxlan")
+    one, other = (cluster.node(name, subnet="10.244.1.0/24").pod(f"{name}p") for name in ("n1", "n2"))
+    assert one.ip == other.ip == "10.244.1.2"
+
+
 def test_a_node_runs_out_of_addresses() -> None:
     node = Cluster(Topology(), "bridge").node("n1", subnet="10.244.7.0/29")
     assert [node.pod(name).ip for name in "abcde"] == [f"10.244.7.{number}" for number in range(2, 7)]
@@ -227,11 +396,7 @@ def test_a_program_carries_the_packets_of_udp() -> None:
             n2.port,
             n2.eth0,
         }
-        assert programs[0].output.splitlines() == [
-            "ready",
-            "read tun, sendto udp 192.168.0.2: 84",
-            "recvfrom udp 192.168.0.2, write tun: 84",
-        ]
+        assert [program.output for program in programs] == ["ready\n"] * 2
         with net.capture(ring=True) as seen:
             assert net.ping(c.ip, dev=a.eth0)
         assert seen.path(IP(src=a.ip, dst=c.ip) / echo) == there + back

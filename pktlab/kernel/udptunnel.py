@@ -4,9 +4,8 @@
 
 As run_proxy() in pkg/backend/udp/proxy_amd64.c of flannel: a packet read from the device goes, as it is, in a UDP
 packet to the node that has its destination's subnet; what comes in UDP is written to the device. Each lowers the TTL
-by one. It says ``ready`` when the device carries, and a line for each packet: the two system calls that it takes, and
-its length in bytes. The line comes before the packet goes on: whoever has got the packet finds its lines written. Runs
-until it is killed.
+by one. It says ``ready`` when the device carries, and nothing more, so that its calls of read(2) and write(2) are those
+for packets (see proc_pid_io(5)). Runs until it is killed.
 """
 
 from __future__ import annotations
@@ -35,6 +34,10 @@ def lowered(packet: bytes) -> bytes:
     return packet[:8] + bytes([packet[8] - 1]) + packet[9:10] + struct.pack("!H", checksum) + packet[12:]
 
 
+def _destination(packet: bytes) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(packet[16:20])
+
+
 def main(device: str, local: str, *routes: str) -> None:
     """Carry packets between the device and the UDP socket."""
     host, _, port = local.partition(":")
@@ -53,15 +56,11 @@ def main(device: str, local: str, *routes: str) -> None:
         for descriptor, _ in poll.poll():
             if descriptor == tun:
                 packet = lowered(os.read(tun, _LARGEST))
-                to = next((via for subnet, via in ways if ipaddress.IPv4Address(packet[16:20]) in subnet), "")
-                if packet and to:
-                    print(f"read tun, sendto udp {to}: {len(packet)}", flush=True)  # noqa: T201
+                to = next((via for subnet, via in ways if packet and _destination(packet) in subnet), "")
+                if to:
                     udp.sendto(packet, (to, int(port)))
-            else:
-                data, (sender, _) = udp.recvfrom(_LARGEST)
-                if packet := lowered(data):
-                    print(f"recvfrom udp {sender}, write tun: {len(packet)}", flush=True)  # noqa: T201
-                    os.write(tun, packet)
+            elif packet := lowered(udp.recv(_LARGEST)):
+                os.write(tun, packet)
 
 
 if __name__ == "__main__":
