@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import ipaddress
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -150,7 +151,7 @@ def _twice(cluster: Cluster) -> None:
         cluster.service("web", "10.96.0.1", port=80, endpoints=[])
 
 
-def web(cluster: Cluster, name: str = "web", ip: str = "10.96.0.1", **options: object) -> Service:
+def web(cluster: Cluster, name: Any = "web", ip: str = "10.96.0.1", **options: object) -> Service:
     """A service on port 80 without endpoints, unless given."""
     return cluster.service(name, ip, **{"port": 80, "endpoints": [], **options})  # type: ignore[arg-type]
 
@@ -160,17 +161,19 @@ def pod(name: str) -> Pod:
     return three("vxlan").pods[name]
 
 
-ODD: list[tuple[collections.abc.Callable[[Cluster], object], str]] = [
+# What mypy would refuse before pktlab could.
+WRONG: Any = Cluster
+ODD: list[tuple[collections.abc.Callable[[Any], object], str]] = [
     # Prefixes
-    (lambda c: Cluster("x"), "'x' is not a topology"),
+    (lambda c: WRONG("x"), "'x' is not a topology"),
     (lambda c: Cluster(Topology(), pods="foo"), "pods 'foo' is not an IPv4 prefix"),
     (lambda c: Cluster(Topology(), pods="fd00::/48"), "pods 'fd00::/48' is not an IPv4 prefix"),
     (lambda c: Cluster(Topology(), pods="10.244.0.1/16"), "not an IPv4 prefix\n  did you mean 10.244.0.0/16"),
     (lambda c: Cluster(Topology(), pods="10.244.0.0/32"), "no room for a gateway and a pod"),
     (lambda c: Cluster(Topology(), pods="0.0.0.0/0"), "has addresses that no interface can have"),
     (lambda c: Cluster(Topology(), pods="224.0.0.0/16"), "has addresses that no interface can have"),
-    (lambda c: Cluster(Topology(), masquerade="no"), "masquerade 'no' is neither True nor False"),
-    (lambda c: Cluster(Topology(), ["vxlan"]), r"network \['vxlan'\] is unknown"),
+    (lambda c: WRONG(Topology(), masquerade="no"), "masquerade 'no' is neither True nor False"),
+    (lambda c: WRONG(Topology(), ["vxlan"]), r"network \['vxlan'\] is unknown"),
     (lambda c: Cluster(Topology(), pods="10.244.0.0/24").node("n1"), "10.244.0.0/24 has no subnet left"),
     (lambda c: Cluster(Topology(), pods="10.244.0.0/30").node("n1"), "10.244.0.0/30 has no subnet left"),
     (lambda c: c.node("n4", subnet="foo"), "subnet 'foo' is not an IPv4 prefix"),
@@ -269,11 +272,12 @@ def test_chains_of_two_services_that_would_be_one() -> None:
 
 def test_what_is_declared_beside_a_service_and_is_no_twin_of_it() -> None:
     cluster = three("vxlan")
-    for name, options in [
+    told: list[tuple[str, dict[str, Any]]] = [
         ("dns", {"port": 53, "protocol": "udp", "node_port": 30053}),
         ("dns-tcp", {"port": 53, "protocol": "tcp", "node_port": 30053}),
         ("metrics", {"port": 9153, "protocol": "tcp"}),
-    ]:
+    ]
+    for name, options in told:
         web(cluster, name, **options)
     assert list(cluster.services) == ["dns", "dns-tcp", "metrics"]
     assert web(cluster, affinity=86400).affinity == 86400
@@ -291,7 +295,8 @@ def test_a_service_is_for_the_nodes_that_it_names_for_ever(proxy: str) -> None:
     said = {node: "\n".join(words(cluster, node.name, "")) for node in (n1, n2, n3, late, later)}
     for node, text in said.items():
         rules = cluster.rules(node, {})
-        assert "10.96.0.2" in text and "10.96.0.2" in rules
+        assert "10.96.0.2" in text
+        assert "10.96.0.2" in rules
         assert ("10.96.0.1" in text, "10.96.0.1" in rules) == (node is n1, node is n1)
 
 
@@ -299,7 +304,7 @@ def test_subnets_are_of_the_pod_network_and_apart() -> None:
     cluster = Cluster(Topology(), "calico", pods="10.1.0.0/22")
     given = cluster.node("n1", subnet="10.1.1.0/25")
     assert [str(cluster.node(name).subnet) for name in ("n2", "n3")] == ["10.1.2.0/26", "10.1.3.0/26"]
-    with pytest.raises(TopologyError, match="10.1.0.0/22 has no subnet left for another node\n  .* takes a /26"):
+    with pytest.raises(TopologyError, match=r"10.1.0.0/22 has no subnet left for another node\n  .* takes a /26"):
         cluster.node("n4")
     # Calico's pods are on no bridge, so nothing else has these.
     assert given.pod("a", ip="10.1.1.1").ip == "10.1.1.1"

@@ -6,12 +6,14 @@ import dataclasses
 import ipaddress
 from collections.abc import Mapping, Sequence
 
-from pktlab.cluster import calico, flannel
+from pktlab.cluster import calico, check, flannel
 from pktlab.cluster.flavour import Bridged, always
+from pktlab.cluster.membership import beside, member, members
 from pktlab.cluster.node import Node, Pod
 from pktlab.cluster.proxy import PROXIES, declare, rewritten
 from pktlab.cluster.service import Service
 from pktlab.topology import Device, Namespace, Topology
+from pktlab.topology.check import number as integer
 from pktlab.topology.origin import fault
 
 FLAVOURS: dict[str, type[Bridged]] = {
@@ -24,6 +26,10 @@ FLAVOURS: dict[str, type[Bridged]] = {
     "calico-vxlan": calico.CalicoVxlan,
     "calico-cross-subnet": calico.CalicoCrossSubnet,
 }
+
+
+# A LAN's /24 less the router's address.
+MACHINES = 253
 
 
 class Lan:
@@ -42,6 +48,8 @@ class Lan:
     def plug(self, ns: Namespace, nic: str, port: str, address: str = "") -> tuple[Device, Device]:
         """Declare a NIC of `ns` on this LAN, and the port that it is plugged into."""
         self.hosts += not address
+        if self.hosts > MACHINES:
+            raise fault(f"lan{self.number} has no address left", f"it has {MACHINES}; put the others on another LAN")
         near, far = ns.veth(nic, port, netns=self.ns)
         self.ns.port(far, self.switch)
         near.address(f"{address or f'192.168.{self.number}.{self.hosts}'}/24")
@@ -75,19 +83,18 @@ class Cluster:
         proxy: str = "iptables",
         masquerade: bool = False,
     ) -> None:
-        if network not in FLAVOURS:
-            raise fault(f"network {network!r} is unknown", f"choose one of {', '.join(FLAVOURS)}")
-        if proxy not in PROXIES:
-            raise fault(f"proxy {proxy!r} is unknown", f"choose one of {', '.join(PROXIES)}")
+        if not isinstance(topology, Topology):
+            raise fault(f"{topology!r} is not a topology", 'write Cluster(topology, "vxlan")')
         self.topology = topology
-        self.network = network
-        self.pod_network = ipaddress.IPv4Network(pods)
+        self.network = check.choice("network", network, FLAVOURS)
+        self.pod_network = check.network("pods", pods)
         self.nodes: dict[str, Node] = {}
         self.services: dict[str, Service] = {}
         self._flavour = FLAVOURS[network](self)
-        self._proxy = PROXIES[proxy]()
+        self._proxy = PROXIES[check.choice("proxy", proxy, PROXIES)]()
         self._proxied: set[Node] = set()
-        self._masquerade = masquerade
+        self._masquerade = check.flag("masquerade", masquerade)
+        self._machines: dict[str, str] = {}
         self._lans: dict[int, Lan] = {}
         self._router: Namespace | None = None
 
@@ -100,18 +107,21 @@ class Cluster:
         """Declare a node on a LAN, and what it and the nodes before it must know of one another.
 
         The first node gets 192.168.0.1 and the pod subnet 10.244.1.0/24, and so on. Several LANs are joined by a
-        router in the namespace ``router``. Of nodes whose subnets overlap the first one is known to the others.
+        router in the namespace ``router``. Of nodes whose subnets overlap the first one is known to the others. Raises
+        TopologyError for a subnet that is not of the pod network, and where that has none left.
         """
-        whole = subnet or self._next_subnet()
+        pods = self._next_subnet() if subnet == "" else self._within(check.network("subnet", subnet))
         ns = self.topology.namespace(name)
         with always(self.topology, "every node is on the nodes' network"):
             eth0, port = self._lan(lan).plug(ns, "eth0", name)
-        node = Node(self, ns, eth0, port, ipaddress.IPv4Network(whole), lan)
+        node = Node(self, ns, eth0, port, pods, lan)
         with always(self.topology, "a node forwards what is its pods', and has a default route"):
             ns.sysctl("net.ipv4.ip_forward", 1)
             ns.route("default", via=self._lan(lan).gateway())
         with always(self.topology, "the network's daemon makes these on every node"):
             self._flavour.node(node)
+        for address in node.addresses():
+            self._unserved(address)
         apart = all(not node.subnet.overlaps(other.subnet) for other in self.nodes.values())
         known: list[Node] = []
         for other in self.nodes.values():
@@ -125,13 +135,16 @@ class Cluster:
                 ns.nft(_masquerade(self.pod_network))
         self.nodes[name] = node
         for service in self.services.values():
-            self._declare(service, node)
+            if service.at(node):
+                self._declare(service, node)
         return node
 
     def host(self, name: str, *, lan: int = 0) -> tuple[Namespace, Device]:
         """Declare a machine of the nodes' network that is no node and knows nothing of pods; return it and its NIC."""
         ns = self.topology.namespace(name)
         eth0, _port = self._lan(lan).plug(ns, "eth0", name)
+        self._unserved(eth0.ip)
+        self._machines[eth0.ip] = f"host {name}"
         with always(self.topology, "a machine of the nodes' network has a default route"):
             ns.route("default", via=self._lan(lan).gateway())
         return ns, eth0
@@ -147,7 +160,7 @@ class Cluster:
         protocol: str = "tcp",
         node_port: int = 0,
         local: bool = False,
-        affinity: int = 0,
+        affinity: int | None = None,
         nodes: Sequence[Node] | None = None,
     ) -> Service:
         """Declare a service: on every node the rules by which its address is translated to one of the endpoints.
@@ -155,24 +168,30 @@ class Cluster:
         With `node_port` it is reached at that port of each node's address too; `local` is externalTrafficPolicy Local
         (only endpoints of that very node, and the client's address is kept). A client stays with its endpoint for
         `affinity` seconds, if given. Without endpoints connections are refused. `nodes` are those that have the rules,
-        where the acts need them on a few only.
+        now and later, where the acts need them on a few only. Raises TopologyError for what is not of this cluster, or
+        an address or port that something else has.
         """
-        if name in self.services:
-            raise fault(f"the cluster already has a service {name!r}", "give each service its own name")
         service = Service(
-            name,
-            ip,
-            port,
-            tuple(endpoints),
-            target_port or port,
-            protocol,
-            node_port,
-            local,
-            affinity,
+            check.service_name(name),
+            check.address("ip", ip),
+            integer("port", port, 1, 65535),
+            members("endpoints", endpoints, Pod, self),
+            integer("target_port", target_port, 0, 65535) or port,
+            check.choice("protocol", protocol, check.PROTOCOLS),
+            integer("node_port", node_port, 0, 65535),
+            check.flag("local", local),
+            0 if affinity is None else integer("affinity", affinity, 1, 86400),
             self.pod_network,
+            None if nodes is None else members("nodes", nodes, Node, self),
         )
-        for node in self.nodes.values() if nodes is None else nodes:
-            self._declare(service, node)
+        beside(service, self.services.values())
+        if who := self._holder(service.ip):
+            raise fault(f"{service.ip} is already the address of {who}", "give the service an address that nobody has")
+        if service.nodes == ():
+            raise fault(f"service {name} is for no node", "name nodes, or leave `nodes` out where all have the rules")
+        for node in self.nodes.values():
+            if service.at(node):
+                self._declare(service, node)
         self.services[name] = service
         return service
 
@@ -183,26 +202,63 @@ class Cluster:
     def rules(self, node: Node, endpoints: Mapping[Service, Sequence[Pod]]) -> str:
         """Return the nft text by which kube-proxy would replace a node's rules when services get other endpoints.
 
-        ``net.nft(n1.ns, cluster.rules(n1, {web: [d]}))``; services that are not named keep theirs.
+        ``net.nft(n1.ns, cluster.rules(n1, {web: [d]}))``; services that are not named keep theirs, and those that are
+        for other nodes are left out. Raises TopologyError for a service that the node has no rules of.
         """
-        now = [
-            dataclasses.replace(each, endpoints=tuple(endpoints.get(each, each.endpoints)))
-            for each in self.services.values()
-        ]
+        member("nodes", node, Node, self)
+        if not isinstance(endpoints, Mapping):
+            raise fault(f"{endpoints!r} maps no service to endpoints", "write a mapping such as {web: [d]}")
+        here = [service for service in self.services.values() if service.at(node)]
+        for each in endpoints:
+            if not any(each is service for service in here):
+                raise fault(
+                    f"{each!r} is not a service that {node} has rules of",
+                    "give the service itself, as this cluster's service() returned it for that node",
+                )
+        now: list[Service] = []
+        for each in here:
+            if each in endpoints:
+                each = dataclasses.replace(each, endpoints=members("endpoints", endpoints[each], Pod, self))
+            now.append(each)
+        for number, each in enumerate(now):
+            beside(each, now[:number])
         return rewritten(self._proxy, now, node)
 
-    def _next_subnet(self) -> str:
-        numbers = (number for number in range(1, 255) if str(self._subnet(number)) not in self._taken())
-        return str(self._subnet(next(numbers)))
+    def _next_subnet(self) -> ipaddress.IPv4Network:
+        """The next /24 of the pod network, or what the flavour takes of that, less the first one."""
+        first = int(self.pod_network[0])
+        for base in range(first + 256, min(first + 255 * 256, int(self.pod_network[-1])), 256):
+            subnet = ipaddress.IPv4Network((base, self._flavour.prefix))
+            if not any(subnet.overlaps(node.subnet) for node in self.nodes.values()):
+                return subnet
+        raise fault(
+            f"the cluster's pod network {self.pod_network} has no subnet left for another node",
+            f"give the cluster a larger one: each node takes a /{self._flavour.prefix}, the first /24 is left out; "
+            "or give each node its `subnet`",
+        )
 
-    def _subnet(self, number: int) -> ipaddress.IPv4Network:
-        base = int(self.pod_network.network_address) + 256 * number
-        return ipaddress.IPv4Network((base, self._flavour.prefix))
+    def _within(self, subnet: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+        if not subnet.subnet_of(self.pod_network):
+            raise fault(
+                f"subnet {subnet} is not of the cluster's pod network {self.pod_network}",
+                "give the node a part of that, or the cluster other `pods`",
+            )
+        return subnet
 
-    def _taken(self) -> set[str]:
-        return {str(node.subnet) for node in self.nodes.values()}
+    def _holder(self, ip: str) -> str:
+        """Who has an address; empty where nobody of the cluster has it."""
+        routers = {lan.gateway(): f"the router of lan{lan.number}" for lan in self._lans.values()}
+        known = [routers, self._machines, *(node.addresses() for node in self.nodes.values())]
+        return next((each[ip] for each in known if ip in each), "")
+
+    def _unserved(self, ip: str) -> None:
+        """Check that an address is not that of a service."""
+        for service in self.services.values():
+            if service.ip == ip:
+                raise fault(f"{ip} is already the address of service {service}", "give the service another one")
 
     def _lan(self, number: int) -> Lan:
+        integer("lan", number, 0, 255)
         if number not in self._lans:
             self._lans[number] = Lan(self.topology, number)
             if len(self._lans) > 1:

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from pktlab.cluster import check
 from pktlab.topology import Device, Namespace
 from pktlab.topology.origin import fault
 
@@ -98,13 +99,37 @@ class Node:
         return self._there(self.cluster._flavour.program(self), "program")
 
     def pod(self, name: str, *, ip: str = "") -> Pod:
-        """Declare a pod; its address is the next of the node's subnet unless given."""
-        address = ip or next(self._free, "")
+        """Declare a pod; its address is the next of the node's subnet unless given.
+
+        Raises TopologyError for an address that is not of the subnet, or that something on the node or a service has.
+        Nodes whose subnets overlap may have pods with one address: that is what overlapping leads to.
+        """
+        address = next(self._free, "") if ip == "" else self._given(ip)
         if not address:
             raise fault(f"{self.name} has no address left in {self.subnet}", "give the cluster's nodes larger subnets")
+        self.cluster._unserved(address)
         pod = self.cluster._flavour.pod(self, name, address)
         self.pods[name] = pod
         return pod
+
+    def addresses(self) -> dict[str, str]:
+        """Who has which address on the node, its pods among them."""
+        subnet = self.subnet
+        found = {self.ip: f"node {self}"}
+        if self.bridged:
+            found |= {str(subnet[0]): f"{self}'s subnet", self.gateway: f"{self}'s bridge"}
+            found[str(subnet[-1])] = f"the broadcasts of {self}'s subnet"
+        if self._tunnel is not None:
+            found[str(subnet[0])] = f"{self}'s tunnel"
+        return found | {pod.ip: f"pod {pod}" for pod in self.pods.values()}
+
+    def _given(self, ip: str) -> str:
+        address = check.address("ip", ip)
+        if ipaddress.IPv4Address(address) not in self.subnet:
+            raise fault(f"{address} is not of {self.name}'s subnet {self.subnet}", "give the pod an address of that")
+        if who := self.addresses().get(address):
+            raise fault(f"{address} is already the address of {who}", "give the pod another one, or none")
+        return address
 
     def _addresses(self) -> Iterator[str]:
         """The addresses that host-local and Calico's IPAM would hand out, in order; .1 is left to a gateway."""
