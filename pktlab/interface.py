@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 
 class Interface:
     """An interface, named by its namespace and its own name; two with the same names are equal.
@@ -41,3 +44,10 @@ class Interface:
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def shortest(names: Iterable[str]) -> dict[str, str]:
+    """Return how each interface is called wherever texts speak of several: bare where no other has its name."""
+    bare = {name: name.rpartition("/")[2] for name in names}
+    shared = Counter(bare.values())
+    return {name: short if shared[short] == 1 else name for name, short in bare.items()}

@@ -73,7 +73,8 @@ class Table:
     """An act under every combination of values. `points` has the outcome of each, by the numbers of its values.
 
     `again` has outcomes of combinations that were run once more. A question whose answer differs between two runs of
-    one combination, such as about a MAC that the kernel draws by lot, is not compared.
+    one combination, such as about a MAC that the kernel draws by lot, is not compared. `interfaces` are all that the
+    act has, in any combination.
     """
 
     lab: str
@@ -82,6 +83,7 @@ class Table:
     axes: list[Axis]
     points: dict[Point, Outcome] = field(default_factory=dict)
     again: list[tuple[Point, Outcome]] = field(default_factory=list)
+    interfaces: dict[str, None] = field(default_factory=dict)
 
     def unsteady(self) -> list[str]:
         """Return the questions that are not compared."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
+
+from pktlab.interface import shortest
 
 if TYPE_CHECKING:
     from pktlab.act import ActRecord, Observation, Packet
@@ -54,13 +55,7 @@ def act(record: ActRecord, *, detail: str = "", width: int = 80) -> list[Line]:
 
 def names(record: ActRecord) -> dict[str, str]:
     """Return how each interface of the act is called: without its namespace where that leaves no doubt."""
-    known = dict.fromkeys([*record.capture.interfaces, *(name for p in record.packets for name in p.path)])
-    count = Counter(map(_bare, known))
-    return {name: _bare(name) if count[_bare(name)] == 1 else name for name in known}
-
-
-def _bare(name: str) -> str:
-    return name.rpartition("/")[2]
+    return shortest([*record.capture.interfaces, *(name for p in record.packets for name in p.path)])
 
 
 def story(record: ActRecord, width: int = 80) -> list[Line]:

@@ -949,6 +949,7 @@ def test_one_path_or_none() -> None:
         assert net.ping("10.0.1.1", ns=a)
     with pytest.raises(PatternError, match="matches 3 packets that went different ways") as caught:
         seen.path(ICMP(type="echo-request"))
+    assert "a/eth0 > eth1 > eth2 > b/eth0\n    a/eth0 > eth1" in str(caught.value)  # never a bare name that two have
     assert "write more fields" in caught.value.remedy
     assert "seen.paths()" in caught.value.remedy
     assert len(seen.path(IP(dst="10.0.2.2") / ICMP(type="echo-request"))) == 4

@@ -281,6 +281,19 @@ def test_what_was_inconclusive_is_done_again(tmp_path: Path) -> None:
         assert len(told.read_text()) >= 3
 
 
+def test_an_interface_is_called_as_run_calls_it(tmp_path: Path) -> None:
+    """Bare only where no other of the act's has the name, though the answers speak of one of the two alone."""
+    (tmp_path / "twins.py").write_text(
+        '"""Two hosts with an eth0 each."""\nfrom pktlab import Topology\ntopology = Topology()\n'
+        'h1, h2 = topology.namespace("h1"), topology.namespace("h2")\neth0, far = h1.veth("eth0", "eth0", netns=h2)\n'
+        'eth0.address("10.0.0.1/24")\nfar.address("10.0.0.2/24")\n'
+        'def test_a(net):\n    assert net.ping("10.0.0.2", dev=eth0)\n'
+    )
+    said = sweep(str(tmp_path / "twins.py"), "--set", "h1/eth0:mtu=1500,1400")
+    assert said.status == 0, said
+    assert "? ping 10.0.0.2 dev h1/eth0: answer" in said.out
+
+
 def test_an_act_that_ends_early_is_told(lab: Path) -> None:
     said = sweep(str(lab), "-k", "large", "--set", "veth0:up=0,1")
     assert said.status == 1

@@ -6,9 +6,7 @@ import functools
 import itertools
 import math
 import os
-import re
 import textwrap
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +17,8 @@ from pktlab.cli.arguments import complete_lab
 from pktlab.cli.screen import Screen, write_json
 from pktlab.cli.status import FAILED, INCONCLUSIVE, PASSED
 from pktlab.errors import PktlabError
-from pktlab.transcript import Line, Span
+from pktlab.interface import shortest
+from pktlab.transcript import Line, Span, shorten
 
 if TYPE_CHECKING:
     from pktlab.sweep import Outcome, Pattern, Table
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 _MOST = 10_000
 _AGAIN = 2
-_INTERFACE = re.compile(r"\b[\w.-]+/[A-Za-z_][\w.@-]*")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -102,6 +100,7 @@ def _tables(lab: labfile.LabFile, given: Sequence[str], keyword: str, jobs: int)
     def tell(result: trials.Result) -> None:
         table, point = tables[result.trial.act], points[result.trial.change]
         came = swept.outcome(result.record)
+        table.interfaces |= dict.fromkeys(result.record.capture.interfaces)
         if table.points.setdefault(point, came) is not came:
             table.again.append((point, came))
 
@@ -121,7 +120,7 @@ def _lines(table: Table, width: int) -> Iterator[Line]:
     yield [Span(table.lab, "name"), Span(": "), Span(table.act, "name")]
     yield from ([Span(line, "title")] for line in textwrap.wrap(table.title, max(width, 40)))
     yield []
-    short = _shortener(table)
+    short = functools.partial(shorten, short=shortest(table.interfaces))
     groups = table.groups()
     letters = [_letter(number) for number in range(len(table.axes))]
     for letter, axis in zip(letters, table.axes, strict=True):
@@ -187,23 +186,3 @@ def _cells(table: Table, pattern: Pattern) -> list[str]:
 
 def _column(table: Table, number: int) -> int:
     return max(len(_cells(table, pattern)[number]) for _, patterns, _ in table.groups() for pattern in patterns)
-
-
-def _shortener(table: Table) -> Callable[[str], str]:
-    """Return what writes interfaces without their namespace, as a transcript does: where that leaves no doubt."""
-    texts = {
-        text
-        for came in table.points.values()
-        for pair in zip(came.answers, came.told, strict=True)
-        for text in _of(pair)
-    }
-    full = {name for text in texts for name in _INTERFACE.findall(text)}
-    bare = Counter(name.partition("/")[2] for name in full)
-    return lambda text: _INTERFACE.sub(
-        lambda found: found[0] if bare[found[0].partition("/")[2]] > 1 else found[0].partition("/")[2], text
-    )
-
-
-def _of(pair: tuple[tuple[str, str], str]) -> tuple[str, str]:
-    (question, _answer), told = pair
-    return question, told

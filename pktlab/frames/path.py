@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from pktlab.frame import IN, OUT, Frame
 from pktlab.frames.headers import VXLAN_PORTS, Fields, Value, parse
 from pktlab.frames.journey import Journey
 from pktlab.frames.words import words
-from pktlab.interface import Interface
+from pktlab.interface import Interface, shortest
 
 Change = tuple[Value | None, Value | None]
 _NOT_COMPARED = frozenset({"ip.checksum", "icmp.checksum", "icmpv6.checksum", "tcp.checksum", "udp.checksum"})
@@ -58,8 +57,8 @@ def path_of(frames: Iterable[Frame]) -> Path:
 def short_names(interfaces: Iterable[Interface]) -> dict[Interface, str]:
     """Each interface's bare name where no other of them has it ("veth0"), else its name in full ("host/veth0")."""
     named = dict.fromkeys(interfaces)
-    shared = Counter(interface.name for interface in named)
-    return {each: each.name if shared[each.name] == 1 else str(each) for each in named}
+    short = shortest(map(str, named))
+    return {each: short[str(each)] for each in named}
 
 
 def first_difference(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 from pktlab.errors import PktlabError
+from pktlab.interface import shortest
 from pktlab.learn.question import Question, Truth
 
 _YES = frozenset({"y", "yes", "true", "是", "是的", "有", "会", "能", "对", "通"})
@@ -44,9 +44,7 @@ class UnreadableError(PktlabError):
 
 def short(options: Sequence[str]) -> dict[str, str]:
     """Return what each option is called: an interface without its namespace where that leaves no doubt."""
-    bare = {option: option.rpartition("/")[2] for option in options}
-    count = Counter(bare.values())
-    return {option: name if count[name] == 1 else option for option, name in bare.items()}
+    return shortest(options)
 
 
 def read(asked: Question, line: str) -> Truth:

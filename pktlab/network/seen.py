@@ -78,8 +78,9 @@ class Seen:
         """
         compiled, found = self._matches(pattern)
         paths = [path_of(frames) for _journey, frames in found]
-        different = [path for path in paths if path != paths[0]]
-        if different:
+        if any(path != paths[0] for path in paths):
+            for path in paths:
+                path.asked(str(compiled), self._interfaces)
             raise PatternError(
                 f"{compiled} matches {len(paths)} packets that went different ways:\n"
                 + "\n".join(f"    {path}" for path in dict.fromkeys(map(str, paths))),
