@@ -21,7 +21,8 @@ net/ipv4/ip_output.c, vxlan_change_mtu() in drivers/net/vxlan/vxlan_core.c.
 
 import errno
 
-from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.vxlan import VXLAN
 
 from pktlab import Cluster, Device, Network, Seen, Topology, confirms
 
@@ -55,6 +56,8 @@ def test_what_fits(net: Network) -> None:
         refused = net.ping(c.ip, dev=a.eth0, size=TOO_LONG, df=True)
     assert (refused.ok, refused.errno, refused.icmp) == (False, errno.EMSGSIZE, None)
     assert [len(seen.frames(echo, on=dev)[0].data) for dev in (n1.tunnel, n1.eth0)] == [1464, 1514]
+    wrapped = IP(src=n1.ip, dst=n2.ip) / UDP(dport=8472) / VXLAN(vni=1)
+    assert seen.path(wrapped) == [n1.eth0, n1.port, n2.port, n2.eth0]
 
 
 def test_one_byte_more(net: Network) -> None:
