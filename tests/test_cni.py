@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import stat
 import sys
 from pathlib import Path
@@ -21,8 +22,10 @@ from pktlab.cni import Address, Chain, Container, Invocation, Link, Result, Rout
 from pktlab.cni.conf import VERSIONS
 from pktlab.cni.result import answer
 from pktlab.errors import LabError, MachineError
+from pktlab.kernel.cniplugins import cover
+from pktlab.kernel.libc import MS_BIND, mount
 
-BRIDGE = {
+BRIDGE: dict[str, Any] = {
     "type": "bridge",
     "bridge": "cni0",
     "isGateway": True,
@@ -99,11 +102,24 @@ def test_capabilities_become_runtime_config_of_who_has_them() -> None:
     assert "capabilities" not in portmap
 
 
-def test_leases_stay_in_the_sandbox_unless_the_configuration_says_where() -> None:
-    own = BRIDGE | {"ipam": {"type": "host-local", "dataDir": "/run/mine"}}
-    whole = Chain.parse(chain(BRIDGE, own, {"type": "loopback"}))
-    found = [whole.request(plugin, state="/run/x").get("ipam", {}).get("dataDir") for plugin in whole.plugins]
-    assert found == ["/run/x", "/run/mine", None]
+def test_leases_stay_in_the_sandbox_whatever_the_configuration_says() -> None:
+    places = ("/var/lib/cni/networks", "/run/../etc", "../../../etc", "")
+    named = [BRIDGE | {"ipam": {"type": "host-local", "dataDir": place}} for place in places]
+    flannel = {"type": "flannel", "dataDir": "/var/lib/cni/flannel", "delegate": {"ipam": {"type": "host-local"}}}
+    whole = Chain.parse(chain(BRIDGE, *named, flannel, {"type": "loopback"}))
+    found = [whole.request(plugin, state="/run/x") for plugin in whole.plugins]
+    assert [each["ipam"]["dataDir"] for each in found[:5]] == [
+        "/run/x",
+        "/run/x@/var/lib/cni/networks",
+        "/run/x@/etc",
+        "/run/x@/etc",
+        "/run/x",
+    ]
+    assert found[5]["dataDir"] == "/run/x@/var/lib/cni/flannel"
+    assert found[5]["delegate"]["ipam"]["dataDir"] == "/run/x"
+    assert "dataDir" not in found[6]
+    assert whole.folders("/run/x") == {"/run/x", "/run/x@/var/lib/cni/networks", "/run/x@/etc"}
+    assert named[0]["ipam"]["dataDir"] == places[0], "what is given is not changed"
 
 
 def runs(conf: dict[str, Any], command: str, result: Result | None = None) -> list[tuple[str, Any]]:
@@ -261,6 +277,47 @@ env | grep ^CNI_ | sort >/run/$1.$CNI_COMMAND.env
 [ $CNI_COMMAND = ADD ] && echo '{"cniVersion": "1.0.0", "interfaces": [], "ips": [{"address": "10.9.9.9/24"}]}'
 exit 0
 """
+
+
+@sandboxed
+def test_files_of_plugins_stay_in_the_sandbox() -> None:
+    """Two folders told apart; what a plugin writes untold; a folder that the machine has, and one that it lacks."""
+    topology = host_and_pods("p", "q")
+    host, p, q = topology.namespaces.values()
+    real = Path("/run/machine")
+    (real / "lib/cni/bin").mkdir(parents=True)
+    (real / "lib/cni/networks").mkdir()
+    (real / "lib/dpkg").mkdir()
+    (real / "lib/link").symlink_to("dpkg")
+    Path("/run/outside").mkdir()
+    mount(str(real / "lib"), "/run/outside", flags=MS_BIND)
+
+    def seen_by_the_machine() -> list[str]:
+        return sorted(str(each.relative_to("/run/outside")) for each in Path("/run/outside").rglob("*"))
+
+    before = seen_by_the_machine()
+    assert before == ["cni", "cni/bin", "cni/networks", "dpkg", "link"]
+    for name, there in ("cni", ["bin"]), ("new", []):
+        for _ in range(2):
+            cover(real / "lib" / name, Path(f"/run/by-{name}"), f"/opt:{real}/lib/cni/bin")
+        assert os.listdir(real / "lib" / name) == there
+        (real / "lib" / name / "file").touch()
+        assert sorted(os.listdir(real / "lib")) == sorted({"cni", "dpkg", "link", name})
+        assert seen_by_the_machine() == before
+    with Network(topology) as net:
+        confs = [
+            BRIDGE
+            | {"ipam": BRIDGE["ipam"] | {"dataDir": f"/var/lib/cni/{each}"}, "cniVersion": "1.0.0", "name": "net"}
+            for each in ("networks", "others")
+        ]
+        one, other = (net.cni(host, conf) for conf in confs)
+        assert [one.add(p).ip, other.add(q).ip] == ["10.1.0.2", "10.1.0.2"]
+        assert (one.leases, other.leases) == ({"10.1.0.2": "p"}, {"10.1.0.2": "q"})
+        one.delete(p)
+        assert (one.leases, other.leases) == ({}, {"10.1.0.2": "q"})
+        assert not Path("/var/lib/cni/networks").exists()
+        Path("/var/lib/cni/untold").touch()
+        assert os.statvfs("/var/lib/cni").f_fsid == os.statvfs("/run").f_fsid
 
 
 @sandboxed

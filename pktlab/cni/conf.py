@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0")
 # validateNetworkName() and ValidateContainerID() in pkg/utils/utils.go of containernetworking/cni
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")
 _TYPE = re.compile(r"[^/\0]+")
-# Where host-local keeps its leases unless it is told otherwise: in the machine's own files.
+# Keep leases in the machine's own files unless they are told otherwise.
 _STATEFUL = ("host-local",)
 
 
@@ -84,20 +85,25 @@ class Chain:
         """Return the execution configuration of a plugin, which it reads on standard input (SPEC.md, section 3).
 
         The chain's name and version come in; of `capabilities` those that the plugin says it has become its
-        runtimeConfig. `state` is a folder for leases, where the configuration names none.
+        runtimeConfig. `state` is a folder for leases. A dataDir that the configuration names becomes one beside it,
+        `STATE@/var/lib/cni/networks`: its files would be the machine's, its leases perhaps those of a real node.
         """
         body = {key: copy.deepcopy(value) for key, value in plugin.body.items() if key != "plugins"}
         declared = body.pop("capabilities", None)
         declared = declared if isinstance(declared, dict) else {}
+        if state:
+            _redirect(body, state)
         body |= {"cniVersion": self.version, "name": self.name}
         wanted = {key: value for key, value in (capabilities or {}).items() if declared.get(key) is True}
         if wanted:
             body["runtimeConfig"] = wanted
         if prev_result is not None:
             body["prevResult"] = dict(prev_result)
-        if state and plugin.ipam in _STATEFUL and "dataDir" not in body["ipam"]:
-            body["ipam"]["dataDir"] = state
         return body
+
+    def folders(self, state: str) -> set[str]:
+        """Return where host-local keeps the leases of this chain, given `request(..., state=state)`."""
+        return {folder for plugin in self.plugins for folder in _folders(self.request(plugin, state=state))}
 
 
 def _plain(conf: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,6 +112,31 @@ def _plain(conf: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(json.dumps(dict(conf)))
     except (TypeError, ValueError, RecursionError) as error:
         raise _fault(f"holds what JSON cannot say: {error}", "use text, numbers, lists and dicts") from None
+    return found
+
+
+def _redirect(body: Any, state: str) -> None:
+    """Lead every dataDir in a configuration below or beside `state`, those of delegates as well."""
+    if isinstance(body, list):
+        for each in body:
+            _redirect(each, state)
+    if not isinstance(body, dict):
+        return
+    for each in body.values():
+        _redirect(each, state)
+    folder = body.get("dataDir") or ""
+    if body.get("type") in _STATEFUL and folder == "":
+        body["dataDir"] = state
+    elif isinstance(folder, str) and folder:
+        # Absolute, so that no ".." leads out of it.
+        body["dataDir"] = f"{state}@{posixpath.normpath('/' + folder.lstrip('/'))}"
+
+
+def _folders(body: Any) -> set[str]:
+    parts = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
+    found = {folder for part in parts for folder in _folders(part)}
+    if isinstance(body, dict) and body.get("type") in _STATEFUL and isinstance(body.get("dataDir"), str):
+        found.add(body["dataDir"])
     return found
 
 

@@ -1,7 +1,8 @@
 """CNI plugins as programs: where they are found, and a chain of them run in a namespace by the protocol.
 
 What a runtime must remember of an ADD, and the leases of host-local, are kept below /run of the sandbox, so they go
-with it and are no other's. Plugins that translate addresses need iptables.
+with it and are no other's. That holds for every dataDir that a configuration names (`Chain.request`), and whatever a
+plugin keeps in /var/lib/cni untold: a folder of the sandbox covers it. Plugins that translate addresses need iptables.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pktlab.cni import Chain, Container, Result, invocations
 from pktlab.cni.result import answer
 from pktlab.errors import LabError, MachineError
 from pktlab.kernel import process, program
+from pktlab.kernel.libc import MS_BIND, MS_REC, mount
 
 # Where runtimes, Debian and Fedora have them.
 FOLDERS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
 PACKAGE = "containernetworking-plugins"
 STATE = Path("/run/pktlab/cni")
+# What plugins keep untold, such as host-local as the delegate of a delegate.
+DISK = Path("/var/lib/cni")
 TIMEOUT = 20.0
 # PROC_PID_INIT_INO of include/linux/proc_ns.h: a sandbox is in another.
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
@@ -63,6 +67,45 @@ def find(name: str, path: str) -> str:
     )
 
 
+def cover(folder: Path, by: Path, path: str = "") -> None:
+    """Lay the folder `by` over one of the machine's, in this mount namespace, which must be a sandbox's own.
+
+    Folders of `path` below it are seen as before. One that is not there is made without touching the machine: its
+    parent is covered, and what is in there is shown again. Raises OSError where the kernel refuses (mount(2)).
+    """
+    if folder.is_dir() and by.is_dir() and os.path.samefile(folder, by):
+        return
+    by.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        if not folder.parent.is_dir():
+            return
+        shadow = by.with_name(f"{by.name}-parent")
+        _lay(shadow, folder.parent, [name for name in os.listdir(folder.parent) if name != folder.name])
+        (shadow / folder.name).mkdir(exist_ok=True)
+    below = f"{folder}/"
+    used = (os.path.abspath(each) for each in path.split(os.pathsep) if each)
+    _lay(by, folder, {each.removeprefix(below).split("/")[0] for each in used if each.startswith(below)})
+
+
+def _lay(by: Path, folder: Path, kept: Iterable[str]) -> None:
+    """Bind `by` over `folder`, and the names `kept` of that into it."""
+    by.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        opened: dict[Path, int] = {}
+        for name in kept:
+            old, new = folder / name, by / name
+            if old.is_symlink():
+                if not new.is_symlink():
+                    new.symlink_to(os.readlink(old))
+            elif old.exists():
+                opened[old] = os.open(old, os.O_PATH | os.O_CLOEXEC)
+                stack.callback(os.close, opened[old])
+                new.mkdir(exist_ok=True) if old.is_dir() else new.touch()
+        mount(str(by), str(folder), flags=MS_BIND)
+        for old, fd in opened.items():
+            mount(f"/proc/self/fd/{fd}", str(old), flags=MS_BIND | MS_REC)
+
+
 class Runtime:
     """The runtime of one host for one network: runs the plugins of a chain in the host's namespace."""
 
@@ -71,6 +114,8 @@ class Runtime:
         self._place = place
         self._path = plugin_path(path)
         self._state = STATE / place.name
+        if os.stat("/proc/self/ns/pid").st_ino != FIRST_PID_NAMESPACE:
+            cover(DISK, STATE / ".disk", self._path)
         for plugin in chain.plugins:
             find(plugin.type, self._path)
             if plugin.ipam:
@@ -106,11 +151,18 @@ class Runtime:
 
     def leases(self) -> dict[str, str]:
         """Return what host-local has given to whom: address to the container's id (its files below dataDir)."""
-        folder = self._state / "networks" / self.chain.name
-        if not folder.is_dir():
-            return {}
-        names = sorted(file.name for file in folder.iterdir() if file.name[:1].isdigit())
-        return {name: (folder / name).read_text().splitlines()[0].strip() for name in names}
+        folders = [Path(each) / self.chain.name for each in self.chain.folders(str(self._state / "networks"))]
+        # Besides "lock" and "last_reserved_ip.0"; an IPv6 address may begin with a letter.
+        files = [
+            file
+            for folder in folders
+            if folder.is_dir()
+            for file in folder.iterdir()
+            if file.name[:1] not in ("l", ".")
+        ]
+        return {
+            file.name: file.read_text().splitlines()[0].strip() for file in sorted(files, key=lambda each: each.name)
+        }
 
     def _invoke(self, plugin: str, command: str, container: Container, stdin: dict[str, object]) -> Result | None:
         executable = find(plugin, self._path)
