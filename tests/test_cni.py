@@ -270,6 +270,31 @@ def test_a_chain_with_port_mappings_and_its_end() -> None:
         assert "8080" not in net.run(host, ["nft", "list", "ruleset"]).stdout
 
 
+@sandboxed
+def test_a_second_add_takes_nothing_from_del() -> None:
+    topology = host_and_pods("p")
+    host, p = topology.namespaces.values()
+    # Else portmap sees no reason to translate.
+    host.veth("eth0", "eth1")[0].address("192.168.0.1/24")
+    portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
+    mapped = {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}
+
+    def rules(net: Network) -> list[str]:
+        listed = net.run(host, ["nft", "list", "ruleset"]).stdout.splitlines()
+        return [line for line in listed if "10.1.0.2" in line or "8080" in line]
+
+    with Network(topology) as net:
+        plugins = net.cni(host, chain(BRIDGE, portmap, {"type": "firewall", "backend": "iptables"}))
+        plugins.add(p, capabilities=mapped)
+        made = rules(net)
+        assert made
+        with pytest.raises(CniError):
+            plugins.add(p)
+        assert rules(net) == made
+        plugins.delete(p)
+        assert (rules(net), plugins.leases) == ([], {})
+
+
 PLUGIN = """#!/bin/sh
 cat >/run/$1.$CNI_COMMAND.stdin
 env | grep ^CNI_ | sort >/run/$1.$CNI_COMMAND.env

@@ -130,8 +130,10 @@ class Runtime:
         kept = self._kept(container)
         result = None
         if command == "ADD":
-            # Before anything can fail: the DEL that follows is told the same.
-            self._remember(kept, container, None)
+            # Before anything can fail: the DEL that follows is told the same. But a second ADD, which is to fail, must
+            # not take from DEL the result of the first, which stands: libcni keeps results of success only.
+            if not (kept.exists() and self._remembered(kept, container)[0]):
+                self._remember(kept, container, None)
         elif kept.exists():
             result, container = self._remembered(kept, container)
         steps = invocations(self.chain, command, container, result=result, state=str(self._state / "networks"))
