@@ -168,6 +168,21 @@ def test_the_environment() -> None:
             Container(**({"id": "c", "netns": "/n"} | wrong))
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"args": [1]}, r"\[1\] are no CNI_ARGS"),
+        ({"args": {"a": 1}}, "are no CNI_ARGS"),
+        ({"args": {"a": "\0"}}, "cannot hold"),
+        ({"capabilities": [1]}, r"\[1\] are no capabilities"),
+        ({"capabilities": {"a": {1}}}, "hold what JSON cannot say"),
+    ],
+)
+def test_what_no_container_is_given(more: dict[str, Any], words: str) -> None:
+    with pytest.raises(LabError, match=words):
+        Container("c", "/n", **more)
+
+
 @pytest.mark.parametrize("old", [True, False])
 def test_a_result(old: bool) -> None:
     ip = {"address": "10.1.0.2/24", "gateway": "10.1.0.1", "interface": 1} | ({"version": "4"} if old else {})
@@ -380,6 +395,32 @@ def test_one_s_own_plugin() -> None:
             net.cni(host, chain({"type": "third"}), path=str(folder))
 
 
+@sandboxed
+def test_a_plugin_that_is_no_program() -> None:
+    topology = host_and_pods("p")
+    host, p = topology.namespaces.values()
+    faults = {
+        "script": (b"#!/no/such/sh -e\n", "/run/script cannot be run: /no/such/sh -e is not there"),
+        "binary": (b"\x7fELF\x02", "/run/binary is no program that this machine can run"),
+        "empty": (b"\0\0\0\0", "/run/empty is no program that this machine can run"),
+    }
+    with Network(topology) as net:
+        for name, (text, words) in faults.items():
+            file = Path("/run", name)
+            file.write_bytes(text)
+            file.chmod(0o755)
+            with pytest.raises(LabError, match=words) as caught:
+                net.cni(host, chain({"type": name}), path="/run").add(p)
+            assert caught.value.remedy
+        plugins = net.cni(host, chain({"type": "empty"}), path="/run")
+        with pytest.raises(LabError, match="have 309 letters, over 255"):
+            plugins.add(p, id="c" * 300)
+        wrongs: list[Any] = [0, [], ""]
+        for wrong in wrongs:
+            with pytest.raises(LabError, match="are no capabilities"):
+                plugins.add(p, capabilities=wrong)
+
+
 # The command and the fixture
 
 COMMAND = [sys.executable, "-m", "pktlab", "cni"]
@@ -404,6 +445,25 @@ def test_the_command_in_a_sandbox_of_its_own(tmp_path: Path) -> None:
     assert (said.status, "bridge failed to ADD" in said.out) == (1, True)
     said = pktlab_command("cni", "add", "--conf", file, "--netns", "pod", cwd=tmp_path)
     assert (said.status, "--netns outside a lab" in said.err) == (2, True)
+
+
+def test_wrong_use_of_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "net.conf"
+    file.write_bytes(b'{"cniVersion": "1.0.0", "name": "n\xff"}')
+    said = pktlab_command("cni", "add", "--conf", file, cwd=tmp_path)
+    assert (said.status, "the CNI configuration is not JSON" in said.err) == (2, True)
+    for wrong in ("[1]", "5", '"x"', "true", "[[1,2]]", "null"):
+        said = pktlab_command("cni", "add", "--conf", file, "--capabilities", wrong, cwd=tmp_path)
+        assert (said.status, said.err.count("--capabilities is no JSON object")) == (2, 1), said
+    said = pktlab_command("cni", "add", "--conf", file, "--capabilities", "{", cwd=tmp_path)
+    assert (said.status, "--capabilities is not JSON" in said.err) == (2, True)
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "net", "type": "own"}))
+    (tmp_path / "own").write_bytes(b"\x7fELF")
+    (tmp_path / "own").chmod(0o755)
+    said = pktlab_command("cni", "add", "--conf", file, "--path", tmp_path, cwd=tmp_path)
+    assert (said.status, "no program that this machine can run" in said.err) == (2, True), said
+    said = pktlab_command("cni", "add", "--conf", file, "--path", tmp_path, "--id", "x" * 300, cwd=tmp_path)
+    assert (said.status, "letters, over 255" in said.err) == (2, True), said
 
 
 @sandboxed

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 VERBS = {"add": ["ADD"], "check": ["ADD", "CHECK"], "del": ["ADD", "DEL"]}
 
 
+_CAPABILITIES = """give an object, such as '{"portMappings": [...]}'; see runtimeConfig in SPEC.md of CNI"""
+
+
 def cni(
     verb: Annotated[str, typer.Argument(metavar="add|check|del", help="What the plugins are to do.")],
     conf: Annotated[Path, typer.Option("--conf", metavar="FILE", help="A conflist, or one plugin's configuration.")],
@@ -47,13 +50,17 @@ def cni(
     if verb not in VERBS:
         raise typer.BadParameter(f"{verb!r} is none of {', '.join(VERBS)}", param_hint="add|check|del")
     try:
-        text = conf.read_text(encoding="utf-8")
-        said = json.loads(capabilities)
+        # Bytes: whether they are text is a matter of the configuration.
+        text = conf.read_bytes()
     except OSError as error:
         raise LabError(f"cannot read {conf}: {error.strerror}", remedy="name a file with --conf FILE") from None
-    except ValueError as error:
-        raise LabError(f"--capabilities is not JSON: {error}", remedy="see SPEC.md of CNI on runtimeConfig") from None
-    words = {"ifname": ifname, "id": id, "path": path, "capabilities": said}
+    try:
+        said = json.loads(capabilities)
+    except (ValueError, RecursionError) as error:
+        raise LabError(f"--capabilities is not JSON: {error}", remedy=_CAPABILITIES) from None
+    if not isinstance(said, dict):
+        raise LabError(f"--capabilities is no JSON object: {capabilities}", remedy=_CAPABILITIES)
+    words: dict[str, Any] = {"ifname": ifname, "id": id, "path": path, "capabilities": said}
     if netns:
         return _within(verb, text, netns, **words)
     from pktlab.kernel import sandbox
@@ -66,7 +73,7 @@ def cni(
     return FAILED if found["error"] else PASSED
 
 
-def _within(verb: str, text: str, netns: str, *, ifname: str, id: str, path: str, capabilities: Any) -> int:
+def _within(verb: str, text: bytes, netns: str, *, ifname: str, id: str, path: str, capabilities: Any) -> int:
     """Do one thing inside a lab, as a runtime would."""
     from pktlab.cni import Chain, CniError, Container
     from pktlab.kernel.cniplugins import Here, Runtime
@@ -84,7 +91,9 @@ def _within(verb: str, text: str, netns: str, *, ifname: str, id: str, path: str
     return PASSED
 
 
-def _trial(verb: str, text: str, *, ifname: str, id: str, path: str, capabilities: Mapping[str, Any]) -> dict[str, Any]:
+def _trial(
+    verb: str, text: bytes, *, ifname: str, id: str, path: str, capabilities: Mapping[str, Any]
+) -> dict[str, Any]:
     """Do it in a sandbox, in two namespaces made for it; return what was answered and what is there then."""
     from pktlab.cni import CniError
     from pktlab.network import Network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -36,9 +37,21 @@ class Container:
             raise LabError(
                 f"{self.ifname!r} is not a name for an interface", remedy="1 to 15 bytes, no slash, no colon"
             )
-        wrong = [word for pair in self.args.items() for word in pair if re.search("[;=]", word)]
+        if not isinstance(self.args, Mapping) or not all(
+            isinstance(word, str) for p in self.args.items() for word in p
+        ):
+            raise LabError(f"{self.args!r} are no CNI_ARGS", remedy='give a dict of text: {"IgnoreUnknown": "1"}')
+        wrong = [word for pair in self.args.items() for word in pair if re.search("[;=\\0]", word)]
         if wrong:
-            raise LabError(f"CNI_ARGS cannot hold {wrong[0]!r}", remedy="no semicolon and no equals sign")
+            raise LabError(f"CNI_ARGS cannot hold {wrong[0]!r}", remedy="no semicolon, no equals sign, no NUL")
+        if not isinstance(self.capabilities, Mapping):
+            raise LabError(f"{self.capabilities!r} are no capabilities", remedy='give a dict: {"portMappings": [...]}')
+        try:
+            json.dumps(dict(self.capabilities), allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise LabError(
+                f"the capabilities hold what JSON cannot say: {error}", remedy="use text, numbers, lists and dicts"
+            ) from None
 
     def environment(self, command: str, path: str) -> dict[str, str]:
         """Return the variables of the protocol; `path` is where plugins look for those to which they delegate."""

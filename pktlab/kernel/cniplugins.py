@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,8 @@ STATE = Path("/run/pktlab/cni")
 # What plugins keep untold, such as host-local as the delegate of a delegate.
 DISK = Path("/var/lib/cni")
 TIMEOUT = 20.0
+# include/uapi/linux/limits.h
+NAME_MAX = 255
 # PROC_PID_INIT_INO of include/linux/proc_ns.h: a sandbox is in another.
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
@@ -65,6 +68,24 @@ def find(name: str, path: str) -> str:
         f"there is no CNI plugin {name!r} in {path}",
         remedy=f"apt-get install {PACKAGE}; your own: name its folder in path= or CNI_PATH",
     )
+
+
+def _unfit(executable: str, error: OSError) -> LabError:
+    """Why a file that is there and may be executed is no program all the same (execve(2))."""
+    if error.errno == errno.ENOEXEC:
+        return LabError(
+            f"{executable} is no program that this machine can run",
+            remedy="build it for this machine's processor; a script begins with #! and its interpreter",
+        )
+    if error.errno == errno.ENOENT:
+        with open(executable, "rb") as file:
+            first = file.readline(NAME_MAX).decode(errors="replace").strip()
+        missing = first.removeprefix("#!").strip() if first.startswith("#!") else "the loader that it was linked for"
+        return LabError(
+            f"{executable} cannot be run: {missing} is not there",
+            remedy="correct its first line, or link it statically",
+        )
+    return LabError(f"{executable} cannot be run: {error.strerror}", remedy="execve(2) says what may be wrong with it")
 
 
 def cover(folder: Path, by: Path, path: str = "") -> None:
@@ -169,11 +190,20 @@ class Runtime:
     def _invoke(self, plugin: str, command: str, container: Container, stdin: dict[str, object]) -> Result | None:
         executable = find(plugin, self._path)
         env = program.environment() | container.environment(command, self._path)
-        done = process.run(self._place, [executable], input=json.dumps(stdin), timeout=TIMEOUT, env=env)
+        try:
+            done = process.run(self._place, [executable], input=json.dumps(stdin), timeout=TIMEOUT, env=env)
+        except OSError as error:
+            raise _unfit(executable, error) from None
         return answer(plugin, command, done.returncode, done.stdout, done.stderr)
 
     def _kept(self, container: Container) -> Path:
-        return self._state / "results" / f"{self.chain.name}-{container.id}-{container.ifname}"
+        name = f"{self.chain.name}-{container.id}-{container.ifname}"
+        if len(os.fsencode(name)) > NAME_MAX:
+            raise LabError(
+                f"the names of network, container and interface have {len(name)} letters, over {NAME_MAX}",
+                remedy="give the container a shorter id, or the network a shorter name: runtimes make a file of them",
+            )
+        return self._state / "results" / name
 
     def _remember(self, kept: Path, container: Container, result: Result | None) -> None:
         memory = {"args": dict(container.args), "capabilities": dict(container.capabilities)}
