@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import COMMAND, environment, pktlab_command
+from commandline import COMMAND, ROOT, environment, pktlab_command
 from crafted import ARP, ICMP, M1, M2, M3, M4, UDP, Dot1Q, Ether, ip, vxlan
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,8 +20,11 @@ from scapy.packet import Packet
 from scapy.utils import wrpcap
 
 from pktlab.errors import LabError
+from pktlab.frame import IN, OUT, Frame
 from pktlab.frames import craft, retold
+from pktlab.frames.origin import sent_by
 from pktlab.frames.readdress import readdressed
+from pktlab.interface import Interface
 from pktlab.kernel import sandbox
 
 FOREIGN, GATEWAY = "00:11:22:33:44:55", "00:11:22:33:44:66"
@@ -164,6 +167,61 @@ def test_what_is_printed(foreign: Path) -> None:
     assert said.out.endswith("out.pcapng\n")
     shown = pktlab_command("pcap", "show", "out.pcapng", cwd=foreign)
     assert said.out.partition("\n\n")[2].partition("\n\n")[0] in shown.out
+
+
+OURS = ROOT / "captures" / ROUTER / "ping_across_the_router.pcapng"
+
+
+def seen(*what: tuple[str, str]) -> list[Frame]:
+    return [
+        Frame(number, number, Interface(*name.split("/")), direction, b"x")
+        for number, (name, direction) in enumerate(what, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frames", "wanted", "numbers", "whose"),
+    [
+        (seen(("a/eth0", OUT), ("b/eth0", IN), ("a/eth0", IN)), "", [1], "a/eth0"),
+        (seen(("a/eth0", OUT), ("b/eth0", OUT)), "b/eth0", [2], "b/eth0"),
+        (seen(("a/eth0", OUT), ("b/eth0", OUT)), "all", [1, 2], ""),
+        (seen(("a/eth0", IN), ("b/eth0", IN)), "", [1], "a/eth0"),  # it tells no directions
+        (seen(("x/if0", IN), ("x/if0", IN)), "", [1, 2], ""),
+        (seen(("x/if0", OUT), ("x/if0", IN)), "", [1], "x/if0"),
+        ([], "", [], ""),
+    ],
+)
+def test_whose_frames(frames: list[Frame], wanted: str, numbers: list[int], whose: str) -> None:
+    chosen, name = sent_by(frames, "a/eth0", wanted)
+    assert ([each.number for each in chosen], name) == (numbers, whose)
+
+
+def test_a_capture_in_which_the_interface_sent_nothing() -> None:
+    for frames, error in (
+        (seen(("b/eth0", OUT), ("c/eth0", IN)), "the capture has no frame of a/eth0"),
+        (seen(("b/eth0", OUT), ("a/eth0", IN)), "a/eth0 sent none of the capture's frames"),
+    ):
+        with pytest.raises(LabError, match=error) as raised:
+            sent_by(frames, "a/eth0")
+        assert "--from NS/IFACE, one of b/eth0; --from all" in raised.value.remedy
+
+
+@sandboxed
+def test_a_capture_of_ours_is_sent_as_its_sender_sent_it(tmp_path: Path) -> None:
+    words: list[str | Path] = ["send", OURS, "--lab", ROUTER, "--dev"]
+    said = pktlab_command(*words, "a/eth0", "-w", "one.pcapng", cwd=tmp_path)
+    assert said.status == 0, said.err
+    assert "frames captured; written to one.pcapng\n" in said.out
+    assert "frames that a/eth0 sent (--from all: every one)" in said.out
+    # It goes as it went when the capture was made: no way begins at the far end with what a sent.
+    ways = {tuple(each.path) for each in retold.read(tmp_path / "one.pcapng").record().packets}
+    known = {tuple(each.path) for each in retold.read(OURS).record().packets}
+    assert ("a/eth0", "rt/rt_a", "rt/rt_d", "d/eth0") in ways
+    assert ways <= known | {("a/eth0", "rt/rt_a")}
+    every = json.loads(pktlab_command(*words, "a/eth0", "--from", "all", "--json", cwd=tmp_path).out)
+    assert every["sent"] == retold.read(OURS).record().capture.frames
+    wrong = pktlab_command(*words, "a/eth0", "--from", "x/eth9", cwd=tmp_path)
+    assert (wrong.status, "the capture has no frame of x/eth9" in wrong.err) == (2, True)
 
 
 @sandboxed

@@ -40,9 +40,18 @@ def send(
         ),
     ],
     dev: Annotated[str, typer.Option(metavar="NS/IFACE", help="The interface that sends it.")],
+    origin: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="NS/IFACE|all",
+            help="Whose frames of the capture are sent, where it has several interfaces or directions; by default what "
+            "the interface of --dev's name sent.",
+        ),
+    ] = "",
     rate: Annotated[float | None, typer.Option(metavar="N", help="Send N frames a second.")] = None,
     timing: Annotated[bool, typer.Option("--timing", help="Keep the times between frames.")] = False,
-    count: Annotated[int, typer.Option(metavar="N", min=1, help="Send the whole file N times.")] = 1,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Send all of it N times.")] = 1,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Bring the lab's network up anew, even if one of that name is up.")
     ] = False,
@@ -68,12 +77,14 @@ def send(
     The frames leave by the interface as its own stack would send them: to test a bridge, send at the other end of a
     port's cable. A host takes only frames that bear its MAC, so those of another network may have to be readdressed;
     groups' destinations stay, and MACs inside ARP that are the frame's own go along.
+
+    A capture of several interfaces holds a frame once for each that it passed, so only what one of them sent is sent.
     """
     if timing and rate is not None:
         raise PktlabError("both --rate and --timing are given", remedy="choose one of them")
     pace = {"rate": rate, "timing": timing, "count": count}
     try:
-        told = _told(file, lab, dev, rewrite_mac, output, pace, fresh=fresh)
+        told = _told(file, lab, dev, origin, rewrite_mac, output, pace, fresh=fresh)
     except KeyboardInterrupt:
         interrupted()
     if as_json:
@@ -85,7 +96,15 @@ def send(
 
 
 def _told(
-    file: Path, lab: str, dev: str, rewrite_mac: str, output: Path | None, pace: dict[str, Any], *, fresh: bool
+    file: Path,
+    lab: str,
+    dev: str,
+    origin: str,
+    rewrite_mac: str,
+    output: Path | None,
+    pace: dict[str, Any],
+    *,
+    fresh: bool,
 ) -> dict[str, Any]:
     """Send the file in the network of a lab; return what became of it, as JSON data."""
     standing = None if fresh else _standing(lab)
@@ -93,7 +112,7 @@ def _told(
     network = standing.name if standing else source.name
     topology = _topology(source)
     device = _device(topology, dev)
-    packets = _packets(file, topology, device, rewrite_mac)
+    packets, chosen = _packets(file, topology, device, origin, rewrite_mac)
     written = output or Path(f"{file.stem}-{network}.pcapng")
     if written.exists() and written.samefile(file):
         raise PktlabError(f"{written} is the file to be sent", remedy="name another one: -w FILE")
@@ -110,7 +129,7 @@ def _told(
         told: dict[str, Any] = sandbox.call(
             _fresh, topology, record, device, packets, pace, deadline=_SECONDS + seconds
         )
-        return told
+        return told | chosen
     from pktlab.standing.guest import Guest
 
     def work(tell: Callable[[Any], None]) -> None:
@@ -118,7 +137,7 @@ def _told(
 
     with Guest(standing, work) as guest:
         for answer in guest.messages(_SECONDS + seconds):
-            return {"network": standing.name, **answer}
+            return {"network": standing.name, **answer, **chosen}
     raise PktlabError(f"{standing.name} ended before the frames were sent")
 
 
@@ -156,16 +175,22 @@ def _device(topology: Topology, name: str) -> Device:
     raise LabError(problem, remedy=f"choose one of {every}")
 
 
-def _packets(file: Path, topology: Topology, device: Device, rewrite: str) -> list[tuple[int, bytes]]:
+def _packets(
+    file: Path, topology: Topology, device: Device, origin: str, rewrite: str
+) -> tuple[list[tuple[int, bytes]], dict[str, Any]]:
+    """Return what is to be sent, and whose it was in the capture, as JSON data: nothing where it is all of it."""
     from pktlab.frames import pcapng
+    from pktlab.frames.origin import sent_by
     from pktlab.frames.readdress import readdressed
 
-    packets = pcapng.read_packets(file)
-    if not packets:
+    every = pcapng.read_frames(file)
+    if not every:
         raise LabError(f"there is no packet in {file}", remedy="send another capture")
+    packets, whose = sent_by(every, str(device), origin)
     macs = dict(_macs(rewrite, topology, device))
-    frames = readdressed((data for _time, data in packets), **macs)
-    return [(time, data) for (time, _data), data in zip(packets, frames, strict=True)]
+    frames = readdressed((each.data for each in packets), **macs)
+    chosen = {"from": {"interface": whose, "frames": len(packets), "of": len(every)}} if whose else {}
+    return [(each.time, data) for each, data in zip(packets, frames, strict=True)], chosen
 
 
 def _macs(rewrite: str, topology: Topology, device: Device) -> Iterator[tuple[str, str]]:
@@ -270,7 +295,13 @@ def _lines(told: dict[str, Any], width: int) -> Iterator[Line]:
     pace = f" in {told['seconds']:.3f} s, {told['rate']:,.0f} a second" if told["rate"] else ""
     yield [
         Span(f"  {told['sent']:,} sent{pace}; {record.capture.frames:,} frames captured"),
-        Span(f"  {record.capture.file}", "file"),
+        Span("; written to "),
+        Span(record.capture.file, "file"),
     ]
+    if whose := told.get("from"):
+        yield [
+            Span(f"  sent are the {whose['frames']:,} of the capture's {whose['of']:,} frames that ", "mark"),
+            Span(f"{whose['interface']} sent (--from all: every one)", "mark"),
+        ]
     for line in record.reason.splitlines():
         yield [Span(f"  {line}", record.status)]

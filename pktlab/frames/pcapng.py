@@ -116,8 +116,8 @@ def frames(file: BinaryIO) -> Iterator[Frame]:
     return _Reader(file.read(), str(getattr(file, "name", "capture"))).frames()
 
 
-def read_packets(path: str | Path) -> list[tuple[int, bytes]]:
-    """The packets of a pcap or pcapng file for replay: (time in nanoseconds, bytes) each.
+def read_frames(path: str | Path) -> list[Frame]:
+    """The frames of a pcap or pcapng file, as `read` has them; those of a pcap are of one interface.
 
     Raises `LabError` where the file cannot be read, is neither, or holds other than Ethernet frames.
     """
@@ -126,9 +126,19 @@ def read_packets(path: str | Path) -> list[tuple[int, bytes]]:
     except OSError as error:
         raise LabError(f"{path}: {error.strerror}") from error
     reader = _Reader(data, str(path))
-    if data[:4] in _PCAP:
-        return list(reader.read_pcap(*_PCAP[data[:4]]))
-    return [(frame.time, frame.data) for frame in reader.read().frames]
+    if data[:4] not in _PCAP:
+        return list(reader.frames())
+    only = Interface("", "if0")
+    records = enumerate(reader.read_pcap(*_PCAP[data[:4]]), 1)
+    return [Frame(number, time, only, IN, kept) for number, (time, kept) in records]
+
+
+def read_packets(path: str | Path) -> list[tuple[int, bytes]]:
+    """The packets of a pcap or pcapng file for replay: (time in nanoseconds, bytes) each.
+
+    Raises `LabError` where the file cannot be read, is neither, or holds other than Ethernet frames.
+    """
+    return [(frame.time, frame.data) for frame in read_frames(path)]
 
 
 @dataclass(slots=True)
