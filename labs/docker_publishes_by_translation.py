@@ -78,6 +78,10 @@ def test_switch_and_gateway(net: Network) -> None:
     ways = ("172.17.0.3", [eth1, p1, p2, eth2]), ("172.17.0.2", [docker0, p1, eth1])
     for dst, way in (*ways, ("192.168.3.101", [eth2, p2, docker0]), ("192.168.3.102", [eth1, p1, docker0, eth0, far])):
         assert seen.path(IP(dst=dst) / echo) == way
+    net.add_route(c1, "172.17.0.3/32", via="172.17.0.1")  # The host sends it back into docker0, and does not translate.
+    with net.capture() as seen:
+        assert net.ping("172.17.0.3", dev=eth1).ttl == 64
+    assert seen.path(IP(src="172.17.0.2", dst="172.17.0.3") / echo) == [eth1, p1, docker0, p2, eth2]
 
 
 def test_each_is_necessary(net: Network) -> None:

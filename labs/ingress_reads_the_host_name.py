@@ -39,7 +39,7 @@ user root root; daemon off; master_process off; pid nginx.pid; error_log stderr 
 events {{}} http {{ access_log off; {servers}
     client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t; scgi_temp_path t; }}
 """
-PAGE = 'server {{ listen 80; return 200 "{} for $http_x_forwarded_for"; }}'
+PAGE = 'server {{ listen 80; return 200 "{}: $http_host for $http_x_forwarded_for"; }}'
 INGRESS = """server {{ listen 80; server_name {}; location / {{
     proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr; proxy_pass http://{}; }} }}"""
 NOBODY = "server { listen 80 default_server; return 404; }"
@@ -76,11 +76,11 @@ def get(net: Network, *names: str, port: int = 30080) -> list[tuple[int, str]]:
 
 
 def test_two_names_on_one_address(net: Network) -> None:
-    """Each finds its site. To the pods it is nginx that connects; whose request it was, nginx writes into it."""
+    """Each finds its site. To the pods it is nginx that connects; for whom and to what name, nginx writes into it."""
     serve(net)
     with net.capture() as seen:
-        assert get(net, "shop.example") == [(200, f"shop for {far.ip}")]
-        assert get(net, "blog.example") == [(200, f"blog for {far.ip}")]
+        assert get(net, "shop.example") == [(200, f"shop: shop.example for {far.ip}")]
+        assert get(net, "blog.example") == [(200, f"blog: blog.example for {far.ip}")]
     assert seen.path(IP(src=far.ip) / syn) == WAY_IN
     assert seen.paths(IP(src=nginx.ip) / syn) == [[*ONWARD, pod.veth, pod.eth0] for pod in (shop, blog)]
     assert seen.where(IP(src=far.ip) / TCP()) == set(WAY_IN)
@@ -91,7 +91,7 @@ def test_two_names_on_one_connection(net: Network) -> None:
     serve(net)
     with net.capture() as seen:
         answers = get(net, "blog.example", "shop.example", "blog.example")
-    assert [page.split()[0] for _status, page in answers] == ["blog", "shop", "blog"]
+    assert [page.split(":")[0] for _status, page in answers] == ["blog", "shop", "blog"]
     assert (seen.count(IP(src=far.ip) / syn), seen.count(IP(src=nginx.ip) / syn)) == (1, 3)
 
 
@@ -108,7 +108,7 @@ def test_one_site_is_down(net: Network) -> None:
     serve(net)
     net.nft(n1.ns, cluster.rules(n1, {to_shop: []}))
     with net.capture() as seen:
-        assert get(net, "shop.example", "blog.example") == [(502, ""), (200, f"blog for {far.ip}")]
+        assert get(net, "shop.example", "blog.example") == [(502, ""), (200, f"blog: blog.example for {far.ip}")]
     assert seen.where(IP(dst=to_shop.ip) / syn) == {nginx.eth0, nginx.veth, n1.bridge}
 
 
@@ -116,5 +116,5 @@ def test_without_the_ingress(net: Network) -> None:
     """A service's own port on the node leads to that service, whatever name is asked for: nobody reads it."""
     serve(net)
     with net.capture() as seen:
-        assert get(net, "blog.example", "shop.example", port=30081) == [(200, "shop for ")] * 2
+        assert get(net, "blog.example", "x", port=30081) == [(200, f"shop: {n} for ") for n in ("blog.example", "x")]
     assert seen.where(syn) & {nginx.eth0, shop.eth0, blog.eth0} == {shop.eth0}

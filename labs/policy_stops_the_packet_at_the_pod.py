@@ -59,13 +59,14 @@ syn, synack = TCP(flags="S"), TCP(flags="SA")
 over = [n1.bridge, n1.tunnel, n1.eth0, n1.port, n2.port, n2.eth0, n2.tunnel]
 
 
-def called(net: Network, dev: Device, to: Device = db.eth0) -> str:
-    """Connect to port 5432 of db or shop, where somebody listens: the pod's own address, or why it was not reached."""
-    return reached(net, dev.namespace, to.ip, 5432, server=to, listens=5432)
+def called(net: Network, dev: Device, to: Device = db.eth0, port: int = 5432) -> str:
+    """Connect to a port of db or shop, where somebody listens: the pod's own address, or why it was not reached."""
+    return reached(net, dev.namespace, to.ip, port, server=to, listens=port)
 
 
 def test_allowed_by_label(net: Network) -> None:
-    """shop has the label and gets through; crawler's packet comes as far as n2, which refuses it in db's name."""
+    """shop has the label and gets through to one port; crawler's packet comes to n2, which refuses it in db's name."""
+    assert called(net, shop.eth0, port=5433) == "Connection refused"
     with net.capture() as seen:
         assert called(net, shop.eth0) == shop.ip
         assert called(net, crawler.eth0) == "Connection refused"
