@@ -14,7 +14,8 @@ To a the address of b is one of its own LAN, so it asks for it there and nobody 
 another, but hostA knows no way to it. A route by the other host's address is such a way, if no other network on the
 way has the same range: else the answer goes astray.
 
-See ip-route(8), ip_route_input_slow() in net/ipv4/route.c, eth_hw_addr_random() in include/linux/etherdevice.h.
+Rebuilt: Docker's bridges and their addresses, by hand; no Docker runs. See ip-route(8), ip_route_input_slow() in
+net/ipv4/route.c, eth_hw_addr_random() in include/linux/etherdevice.h.
 """
 
 from scapy.layers.inet import ICMP, IP

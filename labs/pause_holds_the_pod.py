@@ -14,8 +14,8 @@ Containers of a pod are processes in one network namespace: one lo, one eth0, on
 these again. A namespace that has no name ends with its last process; so that containers may come and go, Kubernetes
 starts a first one that does nothing but wait, and connects that.
 
-See network_namespaces(7), unshare(1), nsenter(1), build/pause/linux/pause.c of kubernetes/kubernetes; in
-net/ipv4/route.c ip_route_input_slow(), which drops what comes from outside for 127.0.0.0/8.
+Rebuilt: pause is unshare(1) and a tail(1) that waits, as build/pause/linux/pause.c of kubernetes/kubernetes does. See
+network_namespaces(7), nsenter(1); ip_route_input_slow() in net/ipv4/route.c, which drops 127.0.0.0/8 from outside.
 """
 
 import errno

@@ -10,7 +10,8 @@
 As in flannel a route leads to the other node's pods through vx1, whose neighbour entry names vx2's MAC, and whose FDB
 names the node where that MAC lives. vx1 puts Ethernet, IP, UDP and VXLAN headers around the whole frame.
 
-See RFC 7348, "VXLAN" in ip-link(8), vxlan_xmit() and vxlan_rcv() in drivers/net/vxlan/vxlan_core.c.
+Real: the kernel's VXLAN. Rebuilt: by hand, what flanneld would enter. See RFC 7348, "VXLAN" in ip-link(8),
+vxlan_xmit() and vxlan_rcv() in drivers/net/vxlan/vxlan_core.c.
 """
 
 from scapy.layers.inet import ICMP, IP, UDP
@@ -87,8 +88,7 @@ def test_nobody_asks(net: Network) -> None:
     """With both static entries there is nothing to ask for; without the one or the other nothing leaves the node."""
     with net.capture() as seen:
         assert net.ping(c0.ip, dev=a0)
-    assert seen.where(ARP(pdst=c0.ip)) == {cni2, vc, c0}
-    assert {vx1, vx2}.isdisjoint(seen.where(ARP()))
+    assert (seen.where(ARP(pdst=c0.ip)), seen.where(ARP()) & {vx1, vx2}) == ({cni2, vc, c0}, set())
     net.add_neighbour(vx1, "10.244.1.0", "02:00:00:00:00:99")  # a MAC for which vx1's FDB has no entry
     with net.capture() as seen:
         assert not net.ping(c0.ip, dev=a0)
