@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from commandline import COMMAND, environment
 from test_live_capture import ORDINARY, untouched
 
 from pktlab import labfile
+from pktlab.cli import wireshark as command
 from pktlab.errors import PktlabError, SandboxError
 from pktlab.kernel import sandbox
 from pktlab.wireshark import extcap, folders, profile, setup
@@ -102,11 +104,11 @@ def test_what_was_installed_is_taken_away_and_no_more(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
     assert setup.uninstall(told)[1] == []
     assert tree(tmp_path) == []
-    assert setup.uninstall(told) == ([], [])
+    assert setup.uninstall(told) == ([], [], [])
     elsewhere = tmp_path / "elsewhere"
-    assert setup.uninstall(told, elsewhere) == ([], [])
+    assert setup.uninstall(told, elsewhere) == ([], [], [])
     setup.install(elsewhere)
-    assert setup.uninstall(told, elsewhere) == ([elsewhere / "pktlab"], [])
+    assert setup.uninstall(told, elsewhere) == ([elsewhere / "pktlab"], [], [])
     assert tree(tmp_path) == []
 
 
@@ -121,7 +123,7 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     changed.write_text("# Saved by Wireshark\n")
     with pytest.raises(PktlabError, match="pktlab did not write it"):
         setup.write_profile(configuration, set())
-    gone, left = setup.uninstall(told)
+    gone, left, _kept = setup.uninstall(told)
     assert ([path.name for path in gone], left) == (["colorfilters"], [changed])
     assert (extcaps / "pktlab").exists()
     setup.write_profile(configuration, set(), force=True)
@@ -256,12 +258,57 @@ def test_a_folder_that_may_not_be_written_to_is_no_dead_end(home: Path) -> None:
         pytest.skip("this Wireshark has a personal folder")
     ordinary = ORDINARY if os.geteuid() == 0 else []
     rows = shell(f"unset WIRESHARK_EXTCAP_DIR\n{INSTALL}", home, *ordinary)
-    (command,) = [line.strip() for (line,) in rows if "WIRESHARK_EXTCAP_DIR=" in line]
-    assert command == f"WIRESHARK_EXTCAP_DIR={home}/.local/lib/wireshark/extcap wireshark"
-    listed = shell(f"{command.removesuffix('wireshark')} tshark -D", home, *ordinary)
+    start, following = [line.strip() for (line,) in rows if "WIRESHARK_EXTCAP_DIR=" in line]
+    assert following == f"next: {start.removesuffix('wireshark')}tshark -i pktlab -c 20"
+    assert start == f"WIRESHARK_EXTCAP_DIR={home}/.local/lib/wireshark/extcap wireshark"
+    listed = shell(f"{start.removesuffix('wireshark')} tshark -D", home, *ordinary)
     assert any(" pktlab (" in line for (line,) in listed)
     shell("unset WIRESHARK_EXTCAP_DIR\n$PKTLAB wireshark uninstall", home, *ordinary)
     assert not (home / ".local").exists()
+
+
+def test_what_another_user_installed_is_left_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One's own goes nevertheless, and that is no failure; what is one's own and stays is one."""
+    system, own = tmp_path / "system", tmp_path / "own"
+    theirs = setup.install(system)
+    told = {folders.GLOBAL: system}
+    remove = setup._remove
+
+    def refused(path: Path) -> None:
+        if path == theirs:
+            raise PktlabError(f"cannot remove {path}: Permission denied")
+        remove(path)
+
+    monkeypatch.setattr(setup, "_remove", refused)
+    mine = setup.install(own)
+    with pytest.raises(PktlabError, match="Permission denied"):
+        setup.uninstall(told, own)
+    assert not mine.exists()
+    setup.install(own)
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+    owner = pwd.getpwuid(uid).pw_name
+    assert setup.uninstall(told, own) == ([mine], [], [(theirs, owner)])
+    monkeypatch.setattr(folders, "told", lambda: told)
+    said: list[str] = []
+    monkeypatch.setattr(command, "_say", said.append)
+    assert command.uninstall(own) == 0
+    assert said == [f"left {theirs}: it is {owner}'s, who can remove it by `pktlab wireshark uninstall`"]
+
+
+def test_install_says_what_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(command, "_say", said.append)
+    monkeypatch.delenv("WIRESHARK_EXTCAP_DIR", raising=False)
+    monkeypatch.setattr(folders, "told", lambda: {folders.GLOBAL: tmp_path})
+    for uid, words in ((0, ", for all users"), (1000, "")):
+        monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
+        said.clear()
+        command.install()
+        assert said == [f"{tmp_path}/pktlab{words}", "next: tshark -i pktlab -c 20"]
+    said.clear()
+    command.install(tmp_path / "a b")
+    assert said[-1] == f"next: WIRESHARK_EXTCAP_DIR='{tmp_path}/a b' tshark -i pktlab -c 20"
 
 
 @TSHARK

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -29,16 +31,22 @@ def install(
     """Put the labs, and the networks that are up, into Wireshark's list of interfaces."""
     from pktlab.wireshark import folders, setup
 
-    there = True
+    named, told, there = folder is not None, {}, os.environ.get("WIRESHARK_EXTCAP_DIR") == str(folder)
     if folder is None:
-        folder, there = folders.extcap(folders.told())
-    path = setup.install(folder.absolute())
-    _say(str(path))
-    if not there:
+        told = folders.told()
+        folder, there = folders.extcap(told)
+    folder = folder.absolute()
+    path = setup.install(folder)
+    # Of root, Wireshark takes no folder from the environment; anyone else's may be one of those.
+    everybody = os.geteuid() == 0 and folder == told.get(folders.GLOBAL)
+    _say(f"{path}, for all users" if everybody else str(path))
+    variable = "" if there else f"WIRESHARK_EXTCAP_DIR={shlex.quote(str(folder))} "
+    if variable and not named:
         # Up to Wireshark 4.0.
         _say("this Wireshark does not look there by itself; start it so:")
-        _say(f"  WIRESHARK_EXTCAP_DIR={folder} wireshark")
+        _say(f"  {variable}wireshark")
         _say("(without the system's own extcaps then; or have root install it for all users)")
+    _say(f"next: {variable}tshark -i pktlab -c 20")
     return PASSED
 
 
@@ -48,15 +56,17 @@ def uninstall(
         Path | None, typer.Option(metavar="DIR", help="Where `install --folder DIR` put it, besides the usual folders.")
     ] = None,
 ) -> int:
-    """Take away what `install` and `profile` wrote, and nothing else."""
+    """Take away what `install` and `profile` wrote, and nothing else: all that you may remove."""
     from pktlab.wireshark import folders, setup
 
-    gone, left = setup.uninstall(folders.told(), *([folder.absolute()] if folder else []))
+    gone, left, kept = setup.uninstall(folders.told(), *([folder.absolute()] if folder else []))
     for path in gone:
         _say(f"removed {path}")
     for path in left:
         _say(f"left {path}: it has been changed since")
-    if not gone and not left:
+    for path, owner in kept:
+        _say(f"left {path}: it is {owner}'s, who can remove it by `pktlab wireshark uninstall`")
+    if not gone and not left and not kept:
         _say("nothing is installed")
     return PASSED
 

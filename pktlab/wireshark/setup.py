@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,24 +40,49 @@ def write_profile(configuration: Path, known: Iterable[str], *, force: bool = Fa
     return target
 
 
-def uninstall(told: dict[str, Path], *others: Path) -> tuple[list[Path], list[Path]]:
-    """Take away what was installed, in Wireshark's folders and in others; return which files were taken, and which were
-    left since they have been changed."""
-    gone, left = [], []
+def uninstall(told: dict[str, Path], *others: Path) -> tuple[list[Path], list[Path], list[tuple[Path, str]]]:
+    """Take away what was installed, in Wireshark's folders and in others; return which files were taken, which were
+    left since they have been changed, and which are another user's, with his name.
+
+    Raises PktlabError for a file that is one's own and cannot be removed, after all others have been.
+    """
+    gone: list[Path] = []
+    left: list[Path] = []
+    kept: list[tuple[Path, str]] = []
+    faults: list[PktlabError] = []
+
+    def take(path: Path) -> None:
+        try:
+            _remove(path)
+            gone.append(path)
+        except PktlabError as error:
+            uid = path.stat().st_uid
+            if uid == os.geteuid():
+                faults.append(error)
+            else:
+                kept.append((path, _user(uid)))
+
     for place in dict.fromkeys([*others, *folders.places(told)]):
         path = place / extcap.NAME
         if _has(path, extcap.MARK):
-            _remove(path)
-            gone.append(path)
+            take(path)
     target = profile.folder(told[folders.CONFIGURATION]) if folders.CONFIGURATION in told else None
     if target is not None:
         for name in reversed(profile.files()):  # the first one knows which folders were made for all
             if _has(target / name, profile.MARK):
-                _remove(target / name)
-                gone.append(target / name)
+                take(target / name)
             elif (target / name).exists():
                 left.append(target / name)
-    return gone, left
+    if faults:
+        raise faults[0]
+    return gone, left, kept
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _made(path: Path) -> list[Path]:
