@@ -202,6 +202,7 @@ def test_an_interface_may_be_called_as_a_command() -> None:
     assert command("back", ["host/b"]) == "back"
     assert (command("提示"), command(""), command("quit"), command("?")) == ("hint", "skip", "quit", "hint")
 
+    assert (command("help"), command("帮助"), command("help", ["host/help"])) == ("help", "help", "")
 
 @given(st.lists(st.sampled_from(INTERFACES), unique=True), st.text(max_size=40))
 def test_what_is_written_can_be_read(path: list[str], noise: str) -> None:
@@ -242,12 +243,35 @@ def test_a_set_says_what_was_left_out() -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_hints_never_give_all_away(language: str) -> None:
     true = ["host/veth1", "host/veth0", "host/br0"]
-    hints = Wording(language).hints(only(REPLY, true), list(true), ["ARP, Reply"])
-    assert len(hints) == 4
+    asked, told = only(REPLY, true), Wording(language)
+    hints = told.hints(asked, list(true), ["veth0", "veth1", "br0"], "br0 swallows it.")
+    assert len(hints) == 3
+    assert "veth1" in hints[0]
+    assert "veth0" not in hints[0]
     assert "br0" not in "".join(hints)
 
 
 # What is shown of an act before it runs
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("question", "answers"),
+    [
+        (REPLY, [[], ["host/veth0"]]),
+        ("where ARP was seen", [[], ["host/br0"]]),
+        ("ping 10.0.0.1", [{"ok": True}, {"ok": False}]),
+        ("how many ARP", [0, 1, 2]),
+        ("how many ARP", [11, 17, 20]),
+    ],
+)
+def test_a_first_hint_is_the_same_for_several_answers(language: str, question: str, answers: list[Any]) -> None:
+    """What only one answer would make it say would be that answer."""
+    told = Wording(language)
+    observed = [(only(question, answer), record((question, answer))) for answer in answers]
+    hints = [told.hints(asked, grade(asked, None, made).true, ["veth0"], "") for asked, made in observed]
+    assert len({each[0] for each in hints}) == 1
+    assert all(each[0] for each in hints)
+
+
 
 
 def test_a_scene_tells_what_is_tried_and_not_how_it_ends(tmp_path: Path) -> None:
@@ -363,9 +387,11 @@ def english(tmp_path: Path, **more: str) -> dict[str, str]:
 
 
 STEPS = [
-    ("Enter begins.", "\n"),
+    ("Enter begins.", "?\n"),
+    ("Enter begins, q quits", "\n"),
     ("(yes or no)", "?\n"),
-    ("These packets will be seen: ARP", "no\n"),
+    ("Packets of any kind are seen in this act by: lo, veth0", "help\n"),
+    ("? gives a hint, s skips", "no\n"),
     ("Question 2 of 5", "back\n"),
     ("Question 1 of 5", "no\n"),
     ("Question 2 of 5", "veth0 nobody\n"),
@@ -428,7 +454,8 @@ def test_a_lab_in_chinese_from_beginning_to_end(tmp_path: Path) -> None:
         ("问题 3 / 5", "veth1、veth0\n"),
         ("问题 4 / 5", "-\n"),
         ("问题 5 / 5", "提示\n"),
-        ("会看到这些报文", "跳过\n"),
+        ("看到过任何报文的接口", "帮助\n"),
+        ("? 要提示", "跳过\n"),
         ("回车继续", "\n"),
         ("问题 1 / 3", "是\n"),
         ("问题 2 / 3", "返回\n"),

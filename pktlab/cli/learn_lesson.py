@@ -12,7 +12,7 @@ from pktlab.cli.learn_explain import Explainer
 from pktlab.cli.learn_stage import Held, Stage
 from pktlab.cli.learn_terminal import Terminal
 from pktlab.errors import PktlabError
-from pktlab.labfile import LabFile
+from pktlab.labfile import ActSource, LabFile
 from pktlab.learn import scene
 from pktlab.learn.answer import UnreadableError, command, read, short
 from pktlab.learn.choosing import questions
@@ -21,9 +21,6 @@ from pktlab.learn.progress import Progress
 from pktlab.learn.question import Question, Truth
 from pktlab.learn.wording import Wording
 from pktlab.transcript import Span
-
-# So many kinds of packets a hint names.
-_PACKETS = 6
 
 
 class Quit(Exception):
@@ -109,8 +106,10 @@ class Lesson:
     def _begin(self) -> None:
         self.terminal.say()
         self.terminal.say(self.wording._("Enter begins."))
-        if command(self.terminal.ask()) == "quit":
-            raise Quit
+        while (typed := command(self.terminal.ask())) != "skip":
+            if typed == "quit":
+                raise Quit
+            self.terminal.say(self.wording._("Enter begins, q quits; hints are given at the questions."))
 
     def _act(self, stage: Stage, number: int) -> bool:
         """Play an act; return false if it cannot be played."""
@@ -126,7 +125,7 @@ class Lesson:
         again = name != next(each for each in stage.names if each.partition("[")[0] == source.name)
         asked = questions(rehearsal.record, rehearsal.spots, dull=scene.dull(steps), again=again)
         self._scene(steps, asked)
-        given = self._predict(rehearsal.record, asked, name)
+        given = self._predict(rehearsal.record, asked, source)
         performance: list[list[Grade]] = []
         explainer = Explainer(self.terminal, self.wording)
 
@@ -184,10 +183,12 @@ class Lesson:
                 head = " " * len(head)
         self.terminal.say()
 
-    def _predict(self, record: ActRecord, asked: Sequence[Question], act: str) -> list[tuple[Truth | None, int]]:
+    def _predict(
+        self, record: ActRecord, asked: Sequence[Question], source: ActSource
+    ) -> list[tuple[Truth | None, int]]:
         """Return an answer to each question, None where it is skipped, and how many hints were given."""
         if self.answers is not None:
-            return [(self._from_sheet(each, act, number), 0) for number, each in enumerate(asked)]
+            return [(self._from_sheet(each, record.name, number), 0) for number, each in enumerate(asked)]
         if not asked:
             self.terminal.say(self.wording._("Nothing of this act can be foretold: watch."))
         found: list[tuple[Truth | None, int]] = [(None, 0)] * len(asked)
@@ -195,7 +196,9 @@ class Lesson:
         while number < len(asked):
             try:
                 head = self.wording._("Question {number} of {all}.", number=number + 1, all=len(asked))
-                found[number] = self._ask(asked[number], record, head)
+        sentence = next(iter(self.wording.of_lab(source.text)), "")
+        hints = [self.wording.hints(each, _true(each, record), _seeing(record), sentence) for each in asked]
+                found[number] = self._ask(asked[number], hints[number], head)
                 number += 1
             except Back:
                 if number == 0:
@@ -215,14 +218,13 @@ class Lesson:
                 remedy=self.wording.unreadable(error),
             ) from None
 
-    def _ask(self, asked: Question, record: ActRecord, head: str) -> tuple[Truth | None, int]:
+    def _ask(self, asked: Question, hints: Sequence[str], head: str) -> tuple[Truth | None, int]:
         say = self.terminal.say
         say(f"{head} {self.wording.question(asked)}", "question")
         if asked.options:
             called = short(asked.options)
             say(", ".join(f"{number} {called[name]}" for number, name in enumerate(asked.options, 1)), indent=2)
         say(f"({self.wording.kind(asked.kind)})", "mark", indent=2)
-        hints = self.wording.hints(asked, _true(asked, record), _packets(record))
         given = 0
         while True:
             line = self.terminal.ask()
@@ -240,11 +242,15 @@ class Lesson:
                     try:
                         return read(asked, line), given
                     except UnreadableError as error:
+                case "help":
+                    say(self.wording.unreadable(UnreadableError(asked.kind)), indent=2)
+                    say(self.wording.commands(), indent=2)
                         say(self.wording.unreadable(error), indent=2)
 
     def _keep(self, act: str, grades: Sequence[Grade]) -> None:
         if self.progress is None:
             return
+                        say(self.wording.commands(), indent=2)
         try:
             self.progress.record(self.lab.name, act, *score(grades))
         except PktlabError as error:
@@ -258,9 +264,13 @@ class Lesson:
         _, say = self.wording._, self.terminal.say
         spaces = list(stage.topology.namespaces) if stage.topology is not None else []
         say()
-        if spaces:
-            say(_("The network is still up. Try it yourself: sh NAMESPACE ({names}).", names=", ".join(spaces)))
-        say(_("Enter goes on; b goes back to the act before, q quits."))
+        choices()
+
+        def choices() -> None:
+            if spaces:
+                say(_("The network is still up. Try it yourself: sh NAMESPACE ({names}).", names=", ".join(spaces)))
+            say(_("Enter goes on; b goes back to the act before, q quits."))
+
         while True:
             line = self.terminal.ask().strip()
             words = line.split()
@@ -282,7 +292,7 @@ class Lesson:
                 case "skip":
                     return
                 case _:
-                    say(_("Enter goes on; b goes back to the act before, q quits."))
+                    choices()
 
     def _conclude(self) -> None:
         _ = self.wording._
@@ -299,5 +309,7 @@ def _true(asked: Question, record: ActRecord) -> Truth | None:
     return grade(asked, None, record).true
 
 
-def _packets(record: ActRecord) -> list[str]:
-    return list(dict.fromkeys(map(transcript.packet_words, record.packets)))[:_PACKETS]
+def _seeing(record: ActRecord) -> list[str]:
+    """The interfaces that see any packet of the act, in the order of the lab: how one goes is not told by it."""
+    saw = {name for packet in record.packets for name in packet.path}
+    return [short for name, short in transcript.names(record).items() if name in saw]

@@ -19,6 +19,7 @@ _BETWEEN = re.compile(r"[\s,;>\u3001\uff0c\uff1b\u2192]+|->")
 # What can be typed in place of an answer; a name that is to choose from comes first.
 _COMMANDS = {
     "hint": ("?", "h", "hint", "提示"),
+    "help": ("help", "帮助"),
     "skip": ("", "s", "skip", "跳过"),
     "back": ("b", "back", "返回"),
     "quit": ("q", "quit", "exit", "退出"),
@@ -26,7 +27,7 @@ _COMMANDS = {
 
 
 def command(line: str, options: Sequence[str] = ()) -> str:
-    """Return which command a line is (hint, skip, back or quit), or nothing if it is none."""
+    """Return which command a line is (hint, help, skip, back or quit), or nothing if it is none."""
     word = line.strip()
     if word and word in {*options, *short(options).values()}:
         return ""

@@ -18,6 +18,8 @@ from pktlab.learn.question import Kind, Question, Truth
 
 # Of a longer command or pattern the beginning must do; the act itself has it whole.
 _LONGEST = 160
+# A number is hinted at by the next of these, which many numbers share.
+_BOUNDS = (2, 5, 10, 20)
 
 
 class Wording:
@@ -185,22 +187,34 @@ class Wording:
             seen=seen[hop - 1],
         )
 
-    def hints(self, asked: Question, true: Truth | None, packets: Sequence[str]) -> list[str]:
-        """Return hints, each of which gives more away; `packets` are those that will be seen, in words."""
+    def hints(self, asked: Question, true: Truth | None, seen: Sequence[str], sentence: str) -> list[str]:
+        """Return hints, each of which gives more away, and none of them all.
+
+        `seen` are the interfaces that will see any packet of the act, `sentence` what the act says of itself.
+        """
+        if isinstance(true, int) and not isinstance(true, bool):
+            bound = next((number for number in _BOUNDS if true <= number), true)
+            return [self._("It is at most {number}.", number=bound), self._seen(seen)]
+        if not isinstance(true, list) or asked.kind == "one":
+            return [self._seen(seen), *([self._("The act is about this: {text}", text=sentence)] if sentence else [])]
+        if len(true) < 2:
+            return [self._("Fewer than two names belong here."), self._seen(seen)]
+        text = self.ngettext("{number} name belongs here.", "{number} names belong here.", len(true))
         found = []
-        if packets:
-            found.append(self._("These packets will be seen: {packets}", packets="; ".join(packets)))
-        if isinstance(true, list) and asked.kind != "one":
-            names = self.answer(asked, true)
-            count = self.ngettext("{number} name belongs here.", "{number} names belong here.", len(true))
-            found.append(count if true else self._("No name belongs here."))
-            for number in range(1, len(true)):
-                names = self.answer(asked, true[:number])
-                begin = self._("It begins with: {names}", names=names)
-                found.append(begin if asked.kind == "path" else self._("Among them: {names}", names=names))
-        elif isinstance(true, int) and not isinstance(true, bool):
-            found.append(self._("It is less than {number}.", number=2 * true + 2))
-        return found
+        for number in range(1, len(true)):
+            names = self.answer(asked, true[:number])
+            begin = self._("It begins with: {names}", names=names)
+            found.append(begin if asked.kind == "path" else self._("Among them: {names}", names=names))
+        return [found[0], text, *found[1:]] if asked.kind == "path" else [text, *found]
+
+    def _seen(self, names: Sequence[str]) -> str:
+        if not names:
+            return self._("No interface sees any packet in this act.")
+        return self._("Packets of any kind are seen in this act by: {names}", names=", ".join(names))
+
+    def commands(self) -> str:
+        """Return what can be typed in place of an answer."""
+        return self._("? gives a hint, s skips, b goes back, q quits.")
 
     def missed(self, grade: Grade) -> list[str]:
         """Return which names of a set were left out, and which do not belong to it."""
