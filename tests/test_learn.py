@@ -201,8 +201,8 @@ def test_an_interface_may_be_called_as_a_command() -> None:
     assert command("b", ["host/b"]) == ""
     assert command("back", ["host/b"]) == "back"
     assert (command("提示"), command(""), command("quit"), command("?")) == ("hint", "skip", "quit", "hint")
-
     assert (command("help"), command("帮助"), command("help", ["host/help"])) == ("help", "help", "")
+
 
 @given(st.lists(st.sampled_from(INTERFACES), unique=True), st.text(max_size=40))
 def test_what_is_written_can_be_read(path: list[str], noise: str) -> None:
@@ -251,7 +251,6 @@ def test_hints_never_give_all_away(language: str) -> None:
     assert "br0" not in "".join(hints)
 
 
-# What is shown of an act before it runs
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(
     ("question", "answers"),
@@ -272,6 +271,7 @@ def test_a_first_hint_is_the_same_for_several_answers(language: str, question: s
     assert all(each[0] for each in hints)
 
 
+# What is shown of an act before it runs
 
 
 def test_a_scene_tells_what_is_tried_and_not_how_it_ends(tmp_path: Path) -> None:

@@ -192,12 +192,12 @@ class Lesson:
         if not asked:
             self.terminal.say(self.wording._("Nothing of this act can be foretold: watch."))
         found: list[tuple[Truth | None, int]] = [(None, 0)] * len(asked)
+        sentence = next(iter(self.wording.of_lab(source.text)), "")
+        hints = [self.wording.hints(each, _true(each, record), _seeing(record), sentence) for each in asked]
         number = 0
         while number < len(asked):
             try:
                 head = self.wording._("Question {number} of {all}.", number=number + 1, all=len(asked))
-        sentence = next(iter(self.wording.of_lab(source.text)), "")
-        hints = [self.wording.hints(each, _true(each, record), _seeing(record), sentence) for each in asked]
                 found[number] = self._ask(asked[number], hints[number], head)
                 number += 1
             except Back:
@@ -238,19 +238,19 @@ class Lesson:
                 case "hint":
                     say(hints[given] if given < len(hints) else self.wording._("There are no more hints."), indent=2)
                     given = min(given + 1, len(hints))
+                case "help":
+                    say(self.wording.unreadable(UnreadableError(asked.kind)), indent=2)
+                    say(self.wording.commands(), indent=2)
                 case _:
                     try:
                         return read(asked, line), given
                     except UnreadableError as error:
-                case "help":
-                    say(self.wording.unreadable(UnreadableError(asked.kind)), indent=2)
-                    say(self.wording.commands(), indent=2)
                         say(self.wording.unreadable(error), indent=2)
+                        say(self.wording.commands(), indent=2)
 
     def _keep(self, act: str, grades: Sequence[Grade]) -> None:
         if self.progress is None:
             return
-                        say(self.wording.commands(), indent=2)
         try:
             self.progress.record(self.lab.name, act, *score(grades))
         except PktlabError as error:
@@ -263,14 +263,14 @@ class Lesson:
             return
         _, say = self.wording._, self.terminal.say
         spaces = list(stage.topology.namespaces) if stage.topology is not None else []
-        say()
-        choices()
 
         def choices() -> None:
             if spaces:
                 say(_("The network is still up. Try it yourself: sh NAMESPACE ({names}).", names=", ".join(spaces)))
             say(_("Enter goes on; b goes back to the act before, q quits."))
 
+        say()
+        choices()
         while True:
             line = self.terminal.ask().strip()
             words = line.split()
