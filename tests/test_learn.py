@@ -96,10 +96,11 @@ def test_what_nobody_can_foretell_is_not_asked(question: str, answer: Any) -> No
 def test_few_questions_of_many() -> None:
     many: list[tuple[str, Any]] = [(f"ping 10.0.0.{n} from a", {"ok": True}) for n in range(20)]
     many += [("routes of a", [{}]), (REPLY, [])]
-    asked = questions(record(*many))
+    assert [each.asked for each in questions(record(*many))] == [question for question, _answer in many]
+    asked = questions(record(*many), few=True)
     assert len(asked) <= MOST
     assert [each.topic for each in asked] == ["ping"] * 3 + ["routes", "path"]
-    assert len(questions(record(*many), again=True)) == 2
+    assert len(questions(record(*many), few=True, again=True)) == 2
 
 
 def test_what_was_asked_again_is_another_question() -> None:
@@ -407,7 +408,7 @@ ANSWERS = 'test_address_on_the_port = ["no", "veth0 veth1", "veth1 veth0", "-", 
 
 
 def learn_at_terminal(tmp_path: Path, steps: list[tuple[str, str]], *more: str, env: dict[str, str]) -> Session:
-    session = at_terminal([*COMMAND, "learn", LAB, *more], steps, env)
+    session = at_terminal([*COMMAND, "learn", LAB, "--few", *more], steps, env)
     if "this machine" in session.text and session.status == 3:
         pytest.skip("this machine runs no labs")
     return session
@@ -430,7 +431,9 @@ def test_a_lab_at_a_terminal(tmp_path: Path) -> None:
     assert kept["labs"] == {LAB: {"test_address_on_the_port": [3, 5]}}
 
     (tmp_path / "answers.toml").write_text(ANSWERS)
-    said = pktlab_command("learn", LAB, *words, "--answers", "answers.toml", "--json", "-", cwd=tmp_path, env=env)
+    said = pktlab_command(
+        "learn", LAB, "--few", *words, "--answers", "answers.toml", "--json", "-", cwd=tmp_path, env=env
+    )
     assert said.status == 0, said.err
     replayed, graded = json.loads(said.out), json.loads(typed.read_text())
     assert [each.pop("hints") for each in graded["acts"][0]["predictions"]] == [0, 0, 0, 0, 0]

@@ -34,6 +34,7 @@ def learn(
     json: Annotated[
         str, typer.Option("--json", metavar="FILE", help="Write the grading as JSON; - is standard output.")
     ] = "",
+    few: Annotated[bool, typer.Option("--few", help="Ask five questions an act at most.")] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what was done, of LAB or of the course.")] = False,
 ) -> int:
     """Learn from a lab: say what the packets will do, then see what they do. Without LAB: the course.
@@ -48,7 +49,7 @@ def learn(
         if answers:
             raise PktlabError("answers to no lab", remedy="name the lab: pktlab learn LAB --answers FILE")
         return _course(language, json)
-    return _learn(labfile.find([lab])[0], language, keyword, answers, json)
+    return _learn(labfile.find([lab])[0], language, keyword, answers, json, few=few)
 
 
 def _reset(lab: str) -> int:
@@ -59,7 +60,7 @@ def _reset(lab: str) -> int:
     return PASSED
 
 
-def _learn(lab: labfile.LabFile, language: str, keyword: str, answers: str, json: str) -> int:
+def _learn(lab: labfile.LabFile, language: str, keyword: str, answers: str, json: str, *, few: bool) -> int:
     from pktlab.cli import learn_stage
     from pktlab.cli.learn_lesson import Lesson
     from pktlab.cli.learn_terminal import Terminal
@@ -74,6 +75,7 @@ def _learn(lab: labfile.LabFile, language: str, keyword: str, answers: str, json
         Wording(language, lab),
         Progress() if given is None else None,
         given,
+        few,
     )
     finished = learn_stage.play(lab, lesson.play, keyword=keyword)
     if json:

@@ -43,13 +43,17 @@ class Done:
 
 @dataclass(slots=True)
 class Lesson:
-    """A guided lab. `answers` stand for what would be typed: by act, in the order of the questions; None asks."""
+    """A guided lab. `answers` stand for what would be typed: by act, in the order of the questions; None asks.
+
+    With `few` an act asks five questions at most, those that say most.
+    """
 
     lab: LabFile
     terminal: Terminal
     wording: Wording
     progress: Progress | None
     answers: Mapping[str, Sequence[str]] | None = None
+    few: bool = False
     done: dict[str, Done] = field(default_factory=dict)
 
     def play(self, stage: Stage) -> None:
@@ -123,7 +127,7 @@ class Lesson:
             self._left_out(rehearsal.record)
             return False
         again = name != next(each for each in stage.names if each.partition("[")[0] == source.name)
-        asked = questions(rehearsal.record, rehearsal.spots, dull=scene.dull(steps), again=again)
+        asked = questions(rehearsal.record, rehearsal.spots, dull=scene.dull(steps), few=self.few, again=again)
         self._scene(steps, asked)
         given = self._predict(rehearsal.record, asked, source)
         performance: list[list[Grade]] = []

@@ -1,4 +1,4 @@
-"""Which of the questions of an act are worth a prediction: not all twenty, but one at least of every act that asks."""
+"""Which of the questions of an act are put to the learner: all of them, or the few that say most about the packets."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ MOST_AGAIN = 2
 
 
 def questions(
-    record: ActRecord, spots: Sequence[Spot] = (), *, dull: Container[int] = (), again: bool = False
+    record: ActRecord, spots: Sequence[Spot] = (), *, dull: Container[int] = (), few: bool = False, again: bool = False
 ) -> list[Question]:
     """Return what to ask of an act that was rehearsed, in the order in which it asks.
 
-    `spots` are where in the lab each observation was made; at `dull` lines it only waits. `again` is for a further
-    case of a parametrized act.
+    `spots` are where in the lab each observation was made; at `dull` lines it only waits. With `few`
+    at most MOST are chosen, but one at least, and fewer of an act that comes `again` with other parameters.
     """
     turns: Counter[str] = Counter()
     at: Counter[int] = Counter()
@@ -49,11 +49,13 @@ def questions(
         if made is not None and spot.line not in dull and (known not in asked or not spot.line):
             found.append((index, made))
             asked.add(known)
+    if not few:
+        return [each for _index, each in found]
     chosen: list[tuple[int, Question]] = []
     kinds: Counter[str] = Counter()
     for index, each in sorted(found, key=lambda pair: (pair[1].turn > 0, _WORTH.get(pair[1].topic, _LEAST), pair[0])):
-        few = kinds[each.topic] < OF_ONE_KIND and kinds[each.asked] < OF_ONE_QUESTION
-        if (few and len(chosen) < (MOST_AGAIN if again else MOST)) or not chosen:
+        new = kinds[each.topic] < OF_ONE_KIND and kinds[each.asked] < OF_ONE_QUESTION
+        if (new and len(chosen) < (MOST_AGAIN if again else MOST)) or not chosen:
             chosen.append((index, each))
             kinds[each.topic] += 1
             kinds[each.asked] += 1
