@@ -30,6 +30,7 @@ from commandline import COMMAND, ROOT, environment
 from test_run_kill import ended
 from test_sandbox_kill import NOBODY, needs_python, others
 
+from pktlab.cli.standing import short
 from pktlab.errors import MachineError, PktlabError
 from pktlab.kernel import libc, process, sandbox
 from pktlab.kernel.capture import Recorder
@@ -203,6 +204,7 @@ def test_from_up_to_down(who: list[str]) -> None:
         assert well("ps", who=who).splitlines()[1].split() == [
             *(LAB, str(one["owner"])),
             *one["since"][:19].split("T"),
+            f"labs/{LAB}.py",
             "host",
         ]
         # One command, then another: the network is the same, and what the first did is there.
@@ -381,7 +383,35 @@ def test_two_at_once() -> None:
     status, _out, err = said("exec", path, "host", "--", "true")
     assert status == 2
     assert "2 networks are up" in err
-    assert well("down", "--all").splitlines() == [f"{LAB} is down", "second is down"]
+    assert well("down", "--all").splitlines() == [
+        f"{each} is down (it was up from labs/{LAB}.py)" for each in (LAB, "second")
+    ]
+
+
+@isolated
+def test_a_name_that_is_up_from_another_file() -> None:
+    """Networks are a user's, not a folder's: where a name means another file here, that is said."""
+    folder = Path(HOME) / "elsewhere"
+    folder.mkdir()
+    other = folder / f"{LAB}.py"
+    other.write_text((ROOT / "labs" / other.name).read_text())
+    well("up", str(other))
+    told = f"pktlab: {LAB} was brought up from {other}\n  and not from {ROOT}/labs/{LAB}.py\n"
+    for words in (("exec", LAB, "host", "--", "true"), ("repl", LAB)):
+        assert said(*words)[::2] == (0, told)
+    assert said("exec", str(other), "host", "--", "true")[::2] == (0, "")
+    status, _out, err = said("up", LAB)
+    assert (status, f"is up already, brought up from {other}\n" in err) == (2, True)
+    assert f"  ~/elsewhere/{LAB}.py  " in well("ps")
+    assert well("down", "--all") == f"{LAB} is down (it was up from ~/elsewhere/{LAB}.py)\n"
+
+
+def test_a_path_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    for path, expected in (("work/a.py", "a.py"), ("home/b/a.py", "~/b/a.py"), ("a.py", str(tmp_path / "a.py"))):
+        assert short(tmp_path / path) == expected
 
 
 @isolated

@@ -6,7 +6,7 @@ import hashlib
 import sys
 
 from pktlab import labfile
-from pktlab.cli.standing import Network
+from pktlab.cli.standing import Network, found
 from pktlab.errors import LabError
 
 
@@ -17,10 +17,10 @@ def repl(network: Network) -> int:
     can be piped in: then the exit status is 1 if one of them failed.
     """
     from pktlab.cli.declared import lab_module
-    from pktlab.standing import console, registry, visit
+    from pktlab.standing import console, visit
     from pktlab.topology import Topology
 
-    standing = registry.find(network)
+    standing = found(network)
     source = labfile.read(standing.lab)
     module = lab_module(source)
     topology = getattr(module, "topology", None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pktlab.cli.standing import Netns, Network
+from pktlab.cli.standing import Netns, Network, found
 
 if TYPE_CHECKING:
     from pktlab.standing.registry import Standing
@@ -20,9 +20,9 @@ def sh(network: Network, namespace: Netns) -> int:
 
     What it starts runs there, as root of the network and as you towards files.
     """
-    from pktlab.standing import registry, visit
+    from pktlab.standing import visit
 
-    standing = registry.find(network)
+    standing = found(network)
     visit.check(standing, namespace)
     shell = os.environ.get("SHELL", "")
     if os.path.basename(shell) in _NO_SHELLS or not os.access(shell, os.X_OK):
@@ -41,9 +41,9 @@ def exec_(
     Standard input, output and error are yours. A command that a signal ends gives 128 and the signal's number.
     """
     from pktlab.kernel.process import resolved
-    from pktlab.standing import registry, visit
+    from pktlab.standing import visit
 
-    standing = registry.find(network)
+    standing = found(network)
     visit.check(standing, namespace)
     words = resolved(command)
     return visit.run(standing, namespace, words[0], words, _environment(standing, namespace))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,7 @@ import typer
 from pktlab import labfile
 from pktlab.cli.arguments import complete_lab
 from pktlab.cli.screen import Screen
-from pktlab.errors import LabError
+from pktlab.errors import LabError, PktlabError
 from pktlab.transcript import Line, Span
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def up(
     topology.freeze()
     names.sweep()
     network = owner.Network(source.path.resolve(), topology, name or source.name)
+    _check_origin(network.name, network.lab)
     if not foreground:
         Screen().lines(_told(owner.start(network)))
         return 0
@@ -55,6 +58,21 @@ def up(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     Screen().lines([[Span(f"{network.name} is down", "mark")]])
     return 0
+
+
+def _check_origin(name: str, lab: Path) -> None:
+    """Refuse a name under which another file's network is up, and say which; of the same file the owner will tell."""
+    from pktlab.standing import registry
+
+    there: list[Standing] = []
+    with contextlib.suppress(PktlabError):  # the owner of one has been stopped
+        there = registry.every()
+    for each in there:
+        if each.name == name and each.lab != lab:
+            raise PktlabError(
+                f"a network called {name} is up already, brought up from {each.lab}",
+                remedy=f"end it with `pktlab down {name}`, or give this one another name: --name NAME",
+            )
 
 
 def _told(standing: Standing) -> list[Line]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pktlab import labfile
 from pktlab.cli.declared import declared_topology
+from pktlab.cli.standing import found
 from pktlab.errors import PktlabError
 from pktlab.frames.headers import VXLAN_PORTS
 from pktlab.frames.live import Begun
@@ -36,7 +37,7 @@ def standing(name: str) -> Standing | None:
     if "/" in name or name.endswith(".py") or not registry.every():
         return None
     with contextlib.suppress(PktlabError):
-        return registry.find(name)
+        return found(name)
     return None
 
 
