@@ -16,6 +16,9 @@ _HEAD = """\
 What the documents state about Linux and Kubernetes networking, in our words, and what packets say to it. An act that
 passes decides a claim; the numbers are those of the frames in its capture that it asks about. Written by
 `pktlab claims --markdown` from `labs/` and `captures/`; do not edit.
+
+Under each statement stands its source: a document by its file's name, and the section. These source documents are not
+part of the repository.
 """
 
 

@@ -159,6 +159,13 @@ def test_the_page_of_claims_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     assert claimbook.PAGE.read_text(encoding="utf-8") == expected
 
 
+def test_a_source_is_said_to_be_no_file_of_the_repository(tmp_path: Path) -> None:
+    said = pktlab_command("claims", "--declared", "--captures", ROOT / "captures", cwd=tmp_path)
+    assert said.status == 0, said
+    assert "not part of the repository" in " ".join(said.out.split("\n\n")[0].split())
+    assert "not\npart of the repository" in claimbook.page([])
+
+
 def test_the_page_is_written_where_the_command_is_called(tmp_path: Path) -> None:
     said = pktlab_command("claims", "--markdown", "--captures", ROOT / "captures", cwd=tmp_path)
     assert (said.status, said.err) == (0, "")

@@ -112,6 +112,9 @@ def _silent(lab: labfile.LabFile, record: ActRecord, detail: str) -> None:
 
 
 def _table(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
+    told = "Under each statement stands its source: a document, which is not part of the repository, and the section."
+    yield from ([Span(line, "title")] for line in textwrap.wrap(told, max(width, 30)))
+    yield []
     for topic in dict.fromkeys(verdict.claim.topic for verdict in verdicts):
         yield [Span(topic, "name")]
         for verdict in verdicts:

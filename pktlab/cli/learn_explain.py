@@ -111,7 +111,7 @@ class Explainer:
             return
         known = {claim.id: claim for claim in claims.load()}
         say()
-        say(_("What documents state, and what the packets say to it:"))
+        say(_("What documents state, and what the packets say to it (the documents are not part of the repository):"))
         for cited in source.claims:
             claim = known.get(cited["id"])
             if claim is None:
