@@ -10,6 +10,8 @@ from pktlab.markdown import cell
 from pktlab.verdict import VERDICTS, Verdict
 
 PAGE = Path("docs/claims.md")
+# Of an act that asks about thousands of frames the cell of a table names so many ranges, which fill a few lines.
+_RANGES = 12
 _HEAD = """\
 # Claims
 
@@ -55,4 +57,4 @@ def _proof(verdict: Verdict) -> Iterator[str]:
     if verdict.lab:
         yield f"[{verdict.lab}](../labs/{verdict.lab}.py): {verdict.act}"
     for each in verdict.evidence:
-        yield f"[{Path(each.capture).name}](../{each.capture}): {each.words}"
+        yield f"[{Path(each.capture).name}](../{each.capture}): {each.shortened(_RANGES)}"

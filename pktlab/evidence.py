@@ -32,6 +32,20 @@ class Evidence:
             return "no frames: the kernel's tables"
         return f"frame {self.frames}" if self.frames.isdecimal() else f"frames {self.frames}"
 
+    def shortened(self, most: int) -> str:
+        """The frames in words, as their first ranges and how many frames they are where there are more ranges than
+        `most`, as in ``frames 1-3, 7, … (2918 frames)``.
+        """
+        found = self.frames.split(", ")
+        if len(found) <= most:
+            return self.words
+        return f"frames {', '.join(found[:most])}, … ({sum(map(_length, found))} frames)"
+
+
+def _length(found: str) -> int:
+    first, _, last = found.partition("-")
+    return int(last or first) - int(first) + 1
+
 
 def ranges(numbers: Sequence[int]) -> str:
     """Return numbers in ascending order as ranges, as in ``1-3, 7``."""

@@ -173,3 +173,10 @@ def test_the_page_is_written_where_the_command_is_called(tmp_path: Path) -> None
     assert (tmp_path / "docs/claims.md").read_text(encoding="utf-8").startswith("# Claims\n")
     said = pktlab_command("claims", "--markdown", "--json", cwd=tmp_path)
     assert (said.status, said.out) == (2, "")
+
+
+def test_many_ranges_are_shortened_in_the_page_alone() -> None:
+    many = Evidence("a.pcapng", "1-3, 7, 9-10, 12")
+    assert many.shortened(4) == many.words == "frames 1-3, 7, 9-10, 12"
+    assert many.shortened(2) == "frames 1-3, 7, … (7 frames)"
+    assert Evidence("a.pcapng", "").shortened(2) == "no frames: the kernel's tables"
