@@ -496,6 +496,8 @@ def test_claims_lead_to_their_acts(pages: tuple[Path, Said], chromium: Browser) 
     chromium.open(pages[0] / "index.html")
     links = chromium.ask("[...document.querySelectorAll('#claims a')].map(link => link.href)")
     assert len(links) > 10
+    for name in ("index", LAB):
+        assert "not part of the repository" in (pages[0] / f"{name}.html").read_text()
     for link in links:
         page, _, place = str(link).partition("#")
         assert f'id="{place}"' in Path(unquote(urlsplit(page).path)).read_text()
