@@ -269,7 +269,7 @@ def test_outcomes(pytester: pytest.Pytester) -> None:
     )
     assert "truncated" not in text
     assert "no-such-program is not installed" in text
-    assert "apt-get install no-such-program" in text
+    assert "no-such-program is not installed here" in text
     assert "the act's process ended without a report, with status 3" in text
     assert "the act's process ended without a report, with status -11" in text
     assert "the act was ended: it took longer than its deadline of 3 s" in text

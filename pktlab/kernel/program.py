@@ -57,5 +57,7 @@ def program(name: str) -> str:
     """Return the absolute path of a program. Raises `MachineError` that names the package to install."""
     found = shutil.which(name, path=search_path())
     if found is None:
-        raise MachineError(f"{name} is not installed", remedy=f"apt-get install {PACKAGES.get(name, name)}")
+        if name not in PACKAGES:
+            raise MachineError(f"{name} is not installed here")
+        raise MachineError(f"{name} is not installed", remedy=f"apt-get install {PACKAGES[name]}")
     return os.path.abspath(found)
