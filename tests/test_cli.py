@@ -225,6 +225,23 @@ def test_a_closed_pipe_is_no_fault(tmp_path: Path) -> None:
         assert (process.returncode, err) == (141, "")
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["claims", "--declared", "--json"], ["run", "./a_lab.py"]])
+def test_a_full_output_is_told(arguments: list[str], tmp_path: Path) -> None:
+    write_lab(tmp_path, 'def test_a():\n    """A title."""\n')
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "pktlab: standard output: No space left on device\n")
+
+
 @pytest.mark.parametrize(
     ("env", "coloured"), [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)]
 )

@@ -7,6 +7,7 @@ run labs, 4 inconclusive, 130 interrupted. Commands import what they need when t
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -17,7 +18,7 @@ import typer
 from pktlab import __version__
 from pktlab.cli.coercion import lighten
 from pktlab.cli.commands import Commands
-from pktlab.cli.status import BROKEN_PIPE, INTERRUPTED, status_of
+from pktlab.cli.status import BROKEN_PIPE, FAILED, INTERRUPTED, status_of
 from pktlab.errors import PktlabError
 
 # Typer's help through rich costs 60 ms at each start and brings no information; its plain help is as readable.
@@ -72,11 +73,27 @@ def main() -> None:
         # Whoever read our output has had enough. What is still buffered must not fail once more at exit.
         status = BROKEN_PIPE
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno != errno.ENOSPC or not _output_is_full():
+            raise
+        status = FAILED
+        _say(f"standard output: {error.strerror}")
     except Exception as error:
         if not isinstance(error, _UsageError):
             raise
         status = _usage(error)
     sys.exit(status)
+
+
+def _output_is_full() -> bool:
+    """Whether it is standard output that takes no more; then what is still buffered for it is dropped."""
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"\n")  # unbuffered, it has kept nothing that could fail again
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error.errno == errno.ENOSPC
+    return False
 
 
 def _usage(error: Exception) -> int:

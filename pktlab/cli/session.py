@@ -78,6 +78,8 @@ def run(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     progress.clear()
     listener.finish()
+    if listener.unwritable:
+        raise listener.unwritable
     if status == pytest.ExitCode.USAGE_ERROR:
         raise PktlabError(said, remedy="see `pktlab run --help`")
     if listener.internal_error:
@@ -146,6 +148,7 @@ class Listener:
     verbose: bool = False
     interrupted: bool = False
     pipe_closed: bool = False
+    unwritable: OSError | None = None
     internal_error: str = ""
     faults: dict[Path, str] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
@@ -255,6 +258,10 @@ class Listener:
             self.pipe_closed = True
             if self.session:
                 self.session.shouldstop = "nobody reads the results any more"
+        except OSError as error:
+            self.unwritable = self.unwritable or error
+            if self.session:
+                self.session.shouldstop = "the results cannot be written"
 
     def _lab(self, nodeid: str) -> LabFile:
         path = Path("/") / nodeid.partition("::")[0]
