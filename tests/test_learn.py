@@ -519,7 +519,7 @@ def test_quit_and_go_on(tmp_path: Path) -> None:
     ]
     session = learn_at_terminal(tmp_path, again, *words, env=env)
     assert (session.status, "Until next time" in session.text) == (0, True)
-    stopped = learn_at_terminal(tmp_path, [("Enter begins.", ""), ("> ", "\x03")], *words, env=env)
+    stopped = learn_at_terminal(tmp_path, [("Enter begins.", ""), ("> ", "\x03\n")], *words, env=env)
     assert stopped.status == 130
 
 
