@@ -431,6 +431,13 @@ def test_its_time_is_up(tmp_path: Path) -> None:
     assert all(ended(pid, DEADLINE) for pid in marked(mark))
 
 
+@pytest.mark.parametrize("duration", ["3000000", "1e10", "inf"])
+def test_a_time_longer_than_poll_takes_is_waited_for(tmp_path: Path, duration: str) -> None:
+    said = pktlab_command("capture", lab(tmp_path, ACT % 1), "--duration", duration, "-w", os.devnull, cwd=tmp_path)
+    assert (said.status, "Traceback" in said.err) == (0, False), said.err
+    assert "test_ping: passed" in said.err
+
+
 def test_a_reader_that_goes_ends_it(tmp_path: Path) -> None:
     gate, mark = tmp_path / "gate", str(uuid.uuid4())
     os.mkfifo(gate)
@@ -546,6 +553,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         (("nothing.pcapng",), "cannot read nothing.pcapng"),
         ((path, "-w", "none/file"), "cannot write none/file"),
         ((path, "-i", "eth9"), "no interface is called 'eth9'"),
+        ((path, "--duration", "nan"), "--duration"),
     ):
         said = pktlab_command("capture", *words, cwd=tmp_path)
         assert (said.status, fault in said.err, "Traceback" in said.err) == (2, True, False), said

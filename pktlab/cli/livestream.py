@@ -16,6 +16,9 @@ from pktlab.frame import Frame
 from pktlab.frames.live import Batch, Begun, Ended, Live, Told
 from pktlab.interface import Interface
 
+# In milliseconds: poll(2) takes no more than an int holds, and one that returns early is called again.
+_LONGEST_WAIT = 3_600_000.0
+
 if TYPE_CHECKING:
     from pktlab.cli.outlet import Outlet
     from pktlab.cli.player import Act, Player
@@ -136,7 +139,7 @@ class Streaming:
             times.append((due - time.time_ns()) / 1e6)
         if self._end is not None:
             times.append((self._end - time.monotonic()) * 1e3)
-        return max(0.0, min(times)) + 1 if times else None
+        return min(max(0.0, min(times)) + 1, _LONGEST_WAIT) if times else None
 
     def _take(self, message: object) -> None:
         if isinstance(message, Batch):
