@@ -93,16 +93,16 @@ def _row(captures: Path, mechanism: Mechanism) -> str:
 def _told(file: Path, mechanism: Mechanism) -> tuple[str, str]:
     try:
         with file.open("rb") as opened:
-            frames = pcapng.read(opened).frames
+            capture = pcapng.read(opened)
     except OSError as error:
         raise LabError(f"{file}: {error.strerror}", remedy=_REMEDY) from None
     sightings: dict[int, list[Frame]] = {}
-    for frame in frames:
+    for frame in capture.frames:
         sightings.setdefault(frame.packet, []).append(frame)
     for journey in sightings.values():
         words = short_words(journey[0].data)
         if re.match(mechanism.packet, words):
-            return _stable(words), _stable(str(path_of(journey)))
+            return _stable(words), _stable(str(path_of(journey, capture.interfaces)))
     raise LabError(f"{file} has no packet {mechanism.packet!r}", remedy=_REMEDY)
 
 

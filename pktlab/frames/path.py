@@ -49,9 +49,14 @@ class Path(list[Interface]):
         return " > ".join(names[interface] for interface in self)
 
 
-def path_of(frames: Iterable[Frame]) -> Path:
-    """The path that frames, given in true order, make up: those of one journey, or of several that are one to see."""
-    return Path(frames)
+def path_of(frames: Iterable[Frame], interfaces: Iterable[Interface] = ()) -> Path:
+    """The path that frames, given in true order, make up: those of one journey, or of several that are one to see.
+
+    `interfaces` are all that could have seen it; where one of them has the name of another, neither is told bare.
+    """
+    path = Path(frames)
+    path.interfaces = tuple(interfaces)
+    return path
 
 
 def short_names(interfaces: Iterable[Interface]) -> dict[Interface, str]:
