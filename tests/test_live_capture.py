@@ -401,7 +401,21 @@ def test_count_ends_it(tmp_path: Path) -> None:
     )
     assert said.status == 0, said.err
     with (tmp_path / "five.pcapng").open("rb") as file:
-        assert len(pcapng.read(file).frames) == 5
+        five = pcapng.read(file).frames
+    assert len(five) == 5
+    assert f"5 frames, {len({frame.packet for frame in five})} packets" in said.err
+
+
+@pytest.mark.parametrize(
+    ("pattern", "last"),
+    [
+        ('ARP(op="is-at", psrc="10.0.0.254")', "3 frames, 1 packets; in Wireshark, frame.packet_id == 2 shows"),
+        ("UDP(dport=9)", "0 frames, 0 packets\n"),
+    ],
+)
+def test_the_last_line_counts_what_is_in_the_stream(tmp_path: Path, pattern: str, last: str) -> None:
+    said = pktlab_command("capture", lab(tmp_path, ACT % 1), "-f", pattern, "-w", os.devnull, cwd=tmp_path)
+    assert (said.status, last in said.err) == (0, True), said.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])

@@ -141,9 +141,10 @@ def _tell(act: Act | Begun) -> None:
 
 
 def _say(outcome: Outcome) -> None:
-    words = f"{outcome.frames} frames, {outcome.packets} packets"
+    words = f"{outcome.frames} frames, {len(outcome.packets)} packets"
     if outcome.packets:
-        words += "; in Wireshark, frame.packet_id == 1 shows the whole way of packet 1"
+        first = min(outcome.packets)
+        words += f"; in Wireshark, frame.packet_id == {first} shows the whole way of packet {first}"
     if outcome.lost:
         words += f"; {sum(outcome.lost.values())} frames lost"
     print(words, file=sys.stderr)  # noqa: T201

@@ -56,10 +56,10 @@ class Choice:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a stream came to: frames written, packets seen, what became of the acts, and whether it was stopped."""
+    """What a stream came to: frames written, the numbers of their packets, what became of the acts, if stopped."""
 
     frames: int = 0
-    packets: int = 0
+    packets: set[int] = field(default_factory=set)
     statuses: list[str] = field(default_factory=list)
     interrupted: bool = False
     lost: dict[Interface, int] = field(default_factory=dict)
@@ -106,7 +106,6 @@ class Streaming:
                 self._live.cut()
                 self._write(self._live.release(0))
             self._count_lost()
-            self._outcome.packets = self._live.packets
             self._outlet.finish(self._outcome.lost, self._notes)
         return self._outcome
 
@@ -183,6 +182,8 @@ class Streaming:
             if self._choice.has(frame):
                 self._outlet.frame(frame, comments)
                 self._outcome.frames += 1
+                if frame.packet:  # 0 in a flood, in which no packet is followed
+                    self._outcome.packets.add(frame.packet)
         self._over = self._over or self._full()
 
     def _full(self) -> bool:
