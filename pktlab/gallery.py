@@ -51,7 +51,8 @@ def _rows(lab: Path) -> Iterator[str]:
         sightings: dict[int, list[Frame]] = {}
         for frame in capture.frames:
             sightings.setdefault(frame.packet, []).append(frame)
-        told = [f"{short_words(frames[0].data)}: {path_of(frames, capture.interfaces)}" for frames in sightings.values()]
+        ways = [(frames[0].data, path_of(frames, capture.interfaces)) for frames in sightings.values()]
+        told = [f"{short_words(data)}: {path}" for data, path in ways]
         different = list(dict.fromkeys(map(cell, told)))
         more = [f"and {len(different) - _MOST} more"] if len(different) > _MOST else []
         packets = "<br>".join(different[:_MOST] + more)

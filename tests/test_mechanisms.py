@@ -37,7 +37,7 @@ def test_what_is_drawn_by_lot_is_left_out() -> None:
     lines = mechanisms.table(CAPTURES)
     assert "veth209de075" not in lines
     assert "| [TCP SYN 192.168.3.102 > 192.168.3.101.8080](" in lines
-    assert "`eth0 > veth > cni0`" in lines
+    assert "`pod/eth0 > veth > node/cni0`" in lines
 
 
 def test_what_is_outside_the_marks_is_left_alone() -> None:
