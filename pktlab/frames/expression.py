@@ -57,6 +57,8 @@ def _packet(node: ast.expr, text: str) -> Any:
         for name, value in fields.items():
             _check(layer, name, value)
         try:
+            for name, value in fields.items():
+                _build(layer, name, value)
             return layer(*values, **fields)
         except Exception as error:  # whatever Scapy makes of a value that a field cannot have
             raise PatternError(f"{text!r}: {error}", remedy="give values that the field can have") from None
@@ -89,3 +91,15 @@ def _check(layer: Any, name: str, value: Any) -> None:
     for each in value if isinstance(value, list | tuple) else [value]:
         if name in _ADDRESSES and isinstance(each, str) and not _ADDRESS.fullmatch(each):
             raise PatternError(f"{each!r} is no address", remedy="write the address itself: names are not looked up")
+
+
+def _build(layer: Any, name: str, value: Any) -> None:
+    """Raise what Scapy raises for a value that it cannot put into a frame: such a pattern would match nothing."""
+    # A tuple is a range, of which the ends tell; an address may stand for a network, which is not one frame.
+    for each in value if isinstance(value, tuple) else [value]:
+        if not (isinstance(each, str) and name in _ADDRESSES):
+            one = next(iter(layer(**{name: each})))
+            # The field alone: for a whole frame Scapy would ask this machine for its routes and addresses.
+            one.get_field(name).addfield(one, b"", one.getfieldval(name))
+        if isinstance(each, int | float) and name in _ADDRESSES | {"load"}:
+            raise ValueError(f"{name} cannot be {each}")
