@@ -573,6 +573,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         (("nothing",), "no lab is called 'nothing'"),
         ((path, "-k", "nothing"), "no act matches -k 'nothing'"),
         ((path, "-f", "os.system()"), "is no layer"),
+        ((path, "-f", ""), "'' is no pattern"),
         (("nothing.pcapng",), "cannot read nothing.pcapng"),
         ((path, "-w", "none/file"), "cannot write none/file"),
         ((path, "-i", "eth9"), "no interface is called 'eth9'"),

@@ -37,8 +37,8 @@ def capture(
         typer.Option("-i", metavar="NS/IFACE", help="Only this interface; may be repeated. IFACE is that of any."),
     ] = None,
     pattern: Annotated[
-        str, typer.Option("-f", metavar="PATTERN", help="Only frames that match, as in 'ARP(op=\"who-has\")'.")
-    ] = "",
+        str | None, typer.Option("-f", metavar="PATTERN", help="Only frames that match, as in 'ARP(op=\"who-has\")'.")
+    ] = None,
     write: Annotated[
         str, typer.Option("-w", metavar="FILE|-", help="Write pcapng to a file, or to standard output.")
     ] = "",
@@ -61,7 +61,7 @@ def capture(
             "pcapng is nothing for a terminal", remedy="pipe it: pktlab capture LAB -w - | wireshark -k -i -"
         )
     choice = Choice(list(interfaces or ()))
-    if pattern:
+    if pattern is not None:
         from pktlab.frames import expression
 
         choice.pattern = expression.pattern(pattern)
