@@ -519,6 +519,16 @@ def ask(network: str) -> None:
         assert guest.wait() == 0
 
 
+def test_a_wrong_interface_is_told_at_once(tmp_path: Path, up: str) -> None:
+    """Of a network that is up, all are known; of an act, a program may still make one, and so that is a warning."""
+    said = pktlab_command("capture", up, "-i", "h1/eth9", cwd=tmp_path)
+    assert (said.status, "no interface is called 'h1/eth9'" in said.err) == (2, True)
+    said = pktlab_command("capture", lab(tmp_path, ACT % 1), "-i", "h1/eth9", cwd=tmp_path)
+    first = said.err.splitlines()[0]
+    assert first == "pktlab: no declared interface is called 'h1/eth9'; a program may make it"
+    assert said.status == 2
+
+
 def test_a_network_that_is_up_is_watched(tmp_path: Path, up: str) -> None:
     process = capture(tmp_path, up, "-w", "-")
     stream = blocks(process)

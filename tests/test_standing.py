@@ -16,6 +16,7 @@ import random
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -366,6 +367,32 @@ def test_nobody_was_told(tmp_path: Path) -> None:
         assert ended(owner, SECONDS)
 
     test()
+
+
+@isolated
+def test_a_name_that_another_user_has_taken() -> None:
+    """Abstract names have no permissions: that it is not one's own must be said, since `pktlab down` cannot end it."""
+    ready, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            taken = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            taken.bind(registry._address(0, "mine"))
+            taken.listen()
+            os.write(tell, b"y")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(tell)
+    try:
+        if not os.read(ready, 1):
+            return  # in an ordinary user's sandbox there is no second user
+        status, _out, err = said("up", LAB, "--name", "mine")
+        assert (status, err.splitlines()[0]) == (2, f"pktlab: user {NOBODY} has taken the name mine")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 @isolated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +76,9 @@ def capture(
     work = player.acts(labfile.find([source]), keyword) if standing is None else watching.work(standing)
     with player.Player(work) as playing:
         outlet = _outlet(write, verbose=verbose)
-        outcome = livestream.Streaming(playing, outlet, choice, tell=_tell, duration=duration, count=count).run()
+        outcome = livestream.Streaming(
+            playing, outlet, choice, tell=partial(_tell, choice), duration=duration, count=count
+        ).run()
     _say(outcome)
     choice.check()
     if standing is not None:
@@ -129,11 +132,16 @@ def _filter(path: Path, outlet: Outlet, choice: Choice, count: int | None) -> No
     outlet.finish({each: found.dropped.get(each, 0) for each in wanted}, found.notes)
 
 
-def _tell(act: Act | Begun) -> None:
+def _tell(choice: Choice, act: Act | Begun) -> None:
     from pktlab.frames.live import Begun
 
     if isinstance(act, Begun):
+        if act.act and not choice.warned:
+            for name in choice.unknown():
+                print(f"pktlab: no declared interface is called {name!r}; a program may make it", file=sys.stderr)  # noqa: T201
+            choice.warned = True
         if not act.act:  # of one that is up, nothing else says that its frames are being heard from now on
+            choice.check()
             print(f"capturing on {len(act.interfaces)} interfaces of {act.lab}", file=sys.stderr)  # noqa: T201
         return
     told = f"{act.lab}: {act.name}: {act.status}, {act.seconds:.2f} s"

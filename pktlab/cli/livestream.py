@@ -32,6 +32,7 @@ class Choice:
     interfaces: Sequence[str] = ()
     pattern: Pattern | None = None
     known: dict[str, None] = field(default_factory=dict)  # every interface that there was
+    warned: bool = False
 
     def of(self, interfaces: Sequence[Interface]) -> list[Interface]:
         """Return those of some interfaces that are wanted."""
@@ -43,11 +44,14 @@ class Choice:
         self.known.setdefault(str(frame.interface))
         return self._has(frame.interface) and (self.pattern is None or self.pattern.matches(frame))
 
+    def unknown(self) -> list[str]:
+        """Return those that were asked for and have not been there so far."""
+        bare = {name.rpartition("/")[2] for name in self.known}
+        return [name for name in self.interfaces if name not in self.known and name not in bare]
+
     def check(self) -> None:
         """Raise PktlabError if an interface was asked for that there never was."""
-        bare = {name.rpartition("/")[2] for name in self.known}
-        wrong = [name for name in self.interfaces if name not in self.known and name not in bare]
-        if wrong and self.known:
+        if (wrong := self.unknown()) and self.known:
             raise PktlabError(f"no interface is called {wrong[0]!r}", remedy=f"there are {', '.join(self.known)}")
 
     def _has(self, interface: Interface) -> bool:

@@ -173,11 +173,27 @@ def claim(name: str) -> socket.socket:
         made.bind(_address(os.geteuid(), name))
     except OSError as error:
         made.close()
+        if (user := _holder(name)) not in (None, os.geteuid()):
+            # Abstract names have no permissions: anybody may take one.
+            raise PktlabError(
+                f"user {user} has taken the name {name}", remedy="give this network another one: --name NAME"
+            ) from error
         raise PktlabError(
             f"a network called {name} is up already" + ("" if name in _listening(os.geteuid()) else ", or coming up"),
             remedy=f"end it with `pktlab down {name}`, or give this one another name: --name NAME",
         ) from error
     return made
+
+
+def _holder(name: str) -> int | None:
+    """Return the user who listens at a name of one's own; None where nobody does, as yet."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as asking:
+        asking.settimeout(0)  # an owner that is too busy to be connected with is one's own
+        try:
+            asking.connect(_address(os.geteuid(), name))
+            return _credentials(asking)[1]
+        except OSError:
+            return None
 
 
 def answer(listener: socket.socket, told: dict[str, Any], descriptors: list[int]) -> None:
