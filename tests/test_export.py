@@ -321,6 +321,15 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
     assert ran(file, "true") == (1, "", f"{file}: nonesuch is not installed\n")
 
 
+def test_a_tap_that_cannot_be_had_is_told_with_its_cure(tmp_path: Path) -> None:
+    (lab,) = [each for each in LABS if each.name == "vm_behind_a_tap_is_a_peer"]
+    text = script(topology_of(lab), lab)
+    file = written(text.replace("/dev/net/tun", "/dev/net/none"), tmp_path)
+    cure = f"{file}: /dev/net/none cannot be opened; as root: modprobe tun; chmod 0666 /dev/net/none\n"
+    assert ran(file, "true") == (1, "", cure)
+    assert "/dev/net" not in script(topology_of(ONE), ONE)
+
+
 def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
     try:
         checker = program("shellcheck")

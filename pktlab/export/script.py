@@ -11,7 +11,7 @@ from pktlab.export.remarks import Remarks
 from pktlab.export.steps import Step
 from pktlab.labfile import LabFile
 from pktlab.topology import Topology, sysctl
-from pktlab.topology.settings import Link, Nft
+from pktlab.topology.settings import Link, Nft, Tap, Tun
 from pktlab.topology.spelling import quoted
 
 _WIDTH = 118
@@ -56,6 +56,13 @@ for program in %s; do
     command -v $program >/dev/null || { echo "$0: $program is not installed" >&2; exit 1; }
 done"""
 
+_DEVICE = """\
+# A tap or a tun is made through this device, which is open to root only on many machines.
+if ! [ -r /dev/net/tun ] || ! [ -w /dev/net/tun ]; then
+    echo "$0: /dev/net/tun cannot be opened; as root: modprobe tun; chmod 0666 /dev/net/tun" >&2
+    exit 1
+fi"""
+
 _BASELINE = """\
 # What every namespace starts from. A new one copies the machine's settings, so these are the values that the kernel is
 # compiled with, but for {}.
@@ -98,6 +105,8 @@ def script(topology: Topology, lab: LabFile) -> str:
     """
     remarks = Remarks(lab.path)
     blocks = ["#!/bin/sh", *_head(topology, lab), "", _SANDBOX % " ".join(_programs(topology))]
+    if any(isinstance(each, Tap | Tun) for each in topology.settings):
+        blocks += ["", _DEVICE]
     blocks += ["", _title("Namespaces"), *_baseline(topology)]
     for step in steps.namespaces(topology):
         blocks += [*_told(step, remarks), f"baseline {step.setting.netns}"]
