@@ -17,6 +17,7 @@ pytest_plugins = ["pytester"]
 
 # A shell starts what runs in its background with Ctrl-C ignored, and so everything that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup(1)
 
 _wanting: list[str] = []
 

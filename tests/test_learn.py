@@ -169,7 +169,8 @@ def test_every_act_that_asks_has_a_prediction(whole_run: tuple[dict[str, Any], P
                 assert true is not None
                 assert grade(each, read(each, written(each, true)), ran).right, each
     assert acts > 300
-    assert without == []
+    # Its only answers are numbers around 100, drawn by lot: no question can be made from them.
+    assert without in ([], ["service_chooses_once_for_a_connection: test_three_by_lot[numgen]"])
 
 
 # Answers
@@ -407,8 +408,10 @@ STEPS = [
 ANSWERS = 'test_address_on_the_port = ["no", "veth0 veth1", "veth1 veth0", "-", "skip"]\n'
 
 
-def learn_at_terminal(tmp_path: Path, steps: list[tuple[str, str]], *more: str, env: dict[str, str]) -> Session:
-    session = at_terminal([*COMMAND, "learn", LAB, "--few", *more], steps, env)
+def learn_at_terminal(
+    tmp_path: Path, steps: list[tuple[str, str]], *more: str, env: dict[str, str], few: bool = True
+) -> Session:
+    session = at_terminal([*COMMAND, "learn", LAB, *(["--few"] if few else []), *more], steps, env)
     if "this machine" in session.text and session.status == 3:
         pytest.skip("this machine runs no labs")
     return session
@@ -498,7 +501,7 @@ def test_a_lab_from_start_to_finish(
     for act in truths:
         steps += [(question.format(number, len(act)), f"{true}\n") for number, true in enumerate(act, 1)]
         steps += [(after, "\n")]
-    session = learn_at_terminal(tmp_path, steps, env=env)
+    session = learn_at_terminal(tmp_path, steps, env=env, few=False)
     count = sum(map(len, truths))
     assert session.status == 0, session.text
     assert session.text.rstrip().endswith(end.format(count, count)), session.text[-400:]

@@ -360,7 +360,7 @@ def test_run_of_what_is_not_installed() -> None:
         a = net.topology.namespaces["a"]
         with pytest.raises(MachineError, match="no-such-program is not installed") as caught:
             net.run(a, ["no-such-program"])
-        assert "install no-such-program" in caught.value.remedy
+        assert "apt-get" not in caught.value.remedy  # it may as well be misspelt
         with pytest.raises(MachineError, match="/no/such is not there"):
             net.run(a, ["/no/such"])
         with pytest.raises(LabError, match="/tmp is a directory"):
