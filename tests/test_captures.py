@@ -43,6 +43,10 @@ def test_every_act_has_its_file() -> None:
     assert missing == []
 
 
+def test_no_capture_tells_of_the_machine_that_made_it() -> None:
+    assert [str(file) for file in FILES if b"/.venv/" in file.read_bytes()] == []
+
+
 def test_the_index_is_current() -> None:
     assert (CAPTURES / gallery.NAME).read_text() == gallery.page(CAPTURES)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -300,7 +301,8 @@ class Network(Changing):
         """Run a program in a namespace to its end and return its exit status and output; true if it exited 0."""
         netns, _ = self._place(ns)
         done = process.run(self._testbed.namespaces[netns], argv, input=input, timeout=timeout)
-        words = " ".join(map(str, argv))
+        # The interpreter lies elsewhere on every machine, and what was asked is kept in captures.
+        words = " ".join("python3" if str(word) == sys.executable else str(word) for word in argv)
         answer = {"returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
         first = (done.stdout or done.stderr).strip().partition("\n")[0]
         self._recording.observe(f"run {words} in {netns}", answer, first or f"exit status {done.returncode}")
