@@ -31,7 +31,7 @@ from pktlab.learn.answer import UnreadableError, command, read, short, written
 from pktlab.learn.choosing import MOST, questions
 from pktlab.learn.grading import grade, score
 from pktlab.learn.progress import Progress
-from pktlab.learn.question import Question, Spot
+from pktlab.learn.question import _MOST, Question, Spot
 from pktlab.learn.wording import Wording
 
 LAB = "bridge_swallows_arp_reply"
@@ -162,15 +162,15 @@ def test_every_act_that_asks_has_a_prediction(whole_run: tuple[dict[str, Any], P
             ran = ActRecord(lab["name"], act["name"], capture=Captured(**act["capture"]), observations=asked)
             made = questions(ran)
             acts += 1
-            if asked and not made:
+            # Nobody foretells a number of hundreds: an act whose only answers are such has no question to put.
+            if not made and any(type(each.answer) is not int or each.answer <= _MOST for each in asked):
                 without.append(f"{lab['name']}: {act['name']}")
             for each in made:
                 true = grade(each, None, ran).true
                 assert true is not None
                 assert grade(each, read(each, written(each, true)), ran).right, each
     assert acts > 300
-    # Its only answers are numbers around 100, drawn by lot: no question can be made from them.
-    assert without in ([], ["service_chooses_once_for_a_connection: test_three_by_lot[numgen]"])
+    assert without == []
 
 
 # Answers
